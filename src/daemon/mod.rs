@@ -1,0 +1,1 @@
+//! The life of a mount: recovery, background work, control socket.
