@@ -8,13 +8,28 @@
 //! - Before an inode's first dirty byte or truncation is accepted, its pending row is committed.
 //! - No call waits for the network: what may have to is answered through a [`Done`] callback.
 
-use crate::cache::Cache;
-use crate::flow::Flow;
+use crate::cache::{Cache, Entry};
+use crate::flow::{Flow, Stream};
 use crate::meta::{Cookie, Meta};
-use crate::types::{ByteRange, Ino, Nanos};
+use crate::types::{Ino, Nanos};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+mod acl;
+mod attr;
+mod content;
+mod copy;
+mod directory;
 mod error;
+mod mode;
+mod names;
+mod open;
+mod rename;
+mod space;
+mod statfs;
+mod xattr;
 pub use error::FsError;
 
 /// Called once with the outcome, on this or another thread.
@@ -169,184 +184,50 @@ pub struct FsOptions {
     pub capacity: u64,
 }
 
+/// An open file: what its reads and writes need at hand.
+#[derive(Clone)]
+struct OpenFile {
+    ino: Ino,
+    entry: Arc<Entry>,
+    stream: Arc<Stream>,
+}
+
 /// The file system. Share it by `Arc`.
 pub struct Fs {
     meta: Arc<Meta>,
     cache: Arc<Cache>,
     flow: Arc<Flow>,
     options: FsOptions,
+    open_files: Mutex<HashMap<Handle, OpenFile>>,
+    next_handle: AtomicU64,
 }
 
-#[allow(missing_docs, unused_variables)]
 impl Fs {
+    /// The file system over its three rooms.
     pub fn new(meta: Arc<Meta>, cache: Arc<Cache>, flow: Arc<Flow>, options: FsOptions) -> Arc<Fs> {
-        todo!()
+        Arc::new(Fs {
+            meta,
+            cache,
+            flow,
+            options,
+            open_files: Mutex::new(HashMap::new()),
+            next_handle: AtomicU64::new(1),
+        })
     }
 
-    // Every operation that answers an entry to the kernel (lookup, create, mknod, mkdir, symlink, link,
-    // and each listed entry with `counts` once readdirplus has put it in its reply: `known`) counts one
-    // reference; `forget` takes them back.
+    /// The kernel knows the inode (one reference more). Every operation that answers an entry counts by
+    /// itself; readdirplus calls this for each counted entry that it put in its reply.
     pub fn known(&self, ino: Ino) {
-        todo!()
+        self.flow.pin(ino);
     }
+
+    /// The kernel forgot `count` references.
     pub fn forget(&self, ino: Ino, count: u64) {
-        todo!()
+        self.flow.unpin(ino, count);
     }
 
-    pub fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr, FsError> {
-        todo!()
+    /// Refuses a change on a read-only mount.
+    fn changing(&self) -> Result<(), FsError> {
+        if self.options.read_only { Err(FsError::ReadOnly) } else { Ok(()) }
     }
-    pub fn getattr(&self, ino: Ino) -> Result<Attr, FsError> {
-        todo!()
-    }
-    pub fn setattr(self: &Arc<Self>, who: Caller, ino: Ino, change: SetAttr) -> Result<Attr, FsError> {
-        todo!()
-    }
-    pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>, FsError> {
-        todo!()
-    }
-    /// `mode` has the file type; the umask is not yet applied to it (a default ACL overrides it).
-    pub fn mknod(
-        &self,
-        who: Caller,
-        parent: Ino,
-        name: &[u8],
-        mode: u32,
-        umask: u32,
-        rdev: u32,
-    ) -> Result<Attr, FsError> {
-        todo!()
-    }
-    pub fn mkdir(
-        &self,
-        who: Caller,
-        parent: Ino,
-        name: &[u8],
-        mode: u32,
-        umask: u32,
-    ) -> Result<Attr, FsError> {
-        todo!()
-    }
-    pub fn symlink(&self, who: Caller, parent: Ino, name: &[u8], target: &[u8]) -> Result<Attr, FsError> {
-        todo!()
-    }
-    pub fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr, FsError> {
-        todo!()
-    }
-    pub fn unlink(&self, parent: Ino, name: &[u8]) -> Result<(), FsError> {
-        todo!()
-    }
-    pub fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<(), FsError> {
-        todo!()
-    }
-    pub fn rename(
-        &self,
-        who: Caller,
-        parent: Ino,
-        name: &[u8],
-        to_parent: Ino,
-        to_name: &[u8],
-        flags: RenameFlags,
-    ) -> Result<(), FsError> {
-        todo!()
-    }
-
-    /// `flags` are open(2)'s.
-    pub fn open(self: &Arc<Self>, ino: Ino, flags: i32) -> Result<Handle, FsError> {
-        todo!()
-    }
-    pub fn create(
-        self: &Arc<Self>,
-        who: Caller,
-        parent: Ino,
-        name: &[u8],
-        mode: u32,
-        umask: u32,
-        flags: i32,
-    ) -> Result<(Attr, Handle), FsError> {
-        todo!()
-    }
-    pub fn read(self: &Arc<Self>, ino: Ino, fh: Handle, offset: u64, len: u32, done: Done<Vec<u8>>) {
-        todo!()
-    }
-    /// Copies `data` only when it has to wait for room.
-    pub fn write(self: &Arc<Self>, ino: Ino, fh: Handle, offset: u64, data: &[u8], done: Done<u32>) {
-        todo!()
-    }
-    pub fn release(&self, ino: Ino, fh: Handle) {
-        todo!()
-    }
-    pub fn fsync(self: &Arc<Self>, ino: Ino, done: Done<()>) {
-        todo!()
-    }
-    pub fn fsync_dir(self: &Arc<Self>, ino: Ino, done: Done<()>) {
-        todo!()
-    }
-    /// All of it: what `pailctl sync` asks for.
-    pub fn sync_all(self: &Arc<Self>, done: Done<()>) {
-        todo!()
-    }
-    pub fn fallocate(
-        self: &Arc<Self>,
-        ino: Ino,
-        how: Allocate,
-        offset: u64,
-        len: u64,
-    ) -> Result<(), FsError> {
-        todo!()
-    }
-    pub fn seek(&self, ino: Ino, offset: u64, to: SeekTo) -> Result<u64, FsError> {
-        todo!()
-    }
-    pub fn copy_range(
-        self: &Arc<Self>,
-        from: Ino,
-        offset: u64,
-        to: Ino,
-        at: u64,
-        len: u64,
-    ) -> Result<u64, FsError> {
-        todo!()
-    }
-
-    pub fn open_dir(&self, ino: Ino) -> Result<Handle, FsError> {
-        todo!()
-    }
-    /// Entries after `after` (0 = from the start), about `limit`.
-    pub fn read_dir(&self, ino: Ino, after: Cookie, limit: usize) -> Result<Vec<Listed>, FsError> {
-        todo!()
-    }
-    pub fn release_dir(&self, ino: Ino, fh: Handle) {
-        todo!()
-    }
-
-    pub fn get_xattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>, FsError> {
-        todo!()
-    }
-    pub fn set_xattr(
-        &self,
-        who: Caller,
-        ino: Ino,
-        name: &[u8],
-        value: &[u8],
-        create_only: bool,
-        replace_only: bool,
-    ) -> Result<(), FsError> {
-        todo!()
-    }
-    pub fn list_xattrs(&self, ino: Ino) -> Result<Vec<Vec<u8>>, FsError> {
-        todo!()
-    }
-    pub fn remove_xattr(&self, who: Caller, ino: Ino, name: &[u8]) -> Result<(), FsError> {
-        todo!()
-    }
-
-    pub fn statfs(&self) -> Result<StatFs, FsError> {
-        todo!()
-    }
-}
-
-#[allow(dead_code)]
-fn silence(f: &Fs, r: ByteRange) {
-    let _ = (&f.meta, &f.cache, &f.flow, &f.options, r);
 }
