@@ -7,6 +7,11 @@
 use crate::types::FsId;
 use zeroize::Zeroizing;
 
+mod cipher;
+mod compress;
+#[cfg(test)]
+mod tests;
+
 /// What a frame holds. The numbers are stored (in the associated data).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -80,19 +85,87 @@ pub enum SealError {
     Inflate,
 }
 
-/// Bytes that a frame is longer than its (compressed) content.
-pub const OVERHEAD: usize = 64;
+/// Bytes that a frame is longer than its (compressed) content: header, nonce, tag.
+pub const OVERHEAD: usize = HEADER + NONCE + TAG;
 
-/// Seals `plain`.
+// docs/format.md "Frame": all integers little-endian.
+const VERSION: u8 = 1;
+const AT_VERSION: usize = 0;
+const AT_CIPHER: usize = 1;
+const AT_COMPRESSION: usize = 2;
+const AT_KEY_NUMBER: usize = 4;
+const AT_PLAIN_LEN: usize = 8;
+const HEADER: usize = 16;
+const NONCE: usize = 24;
+const TAG: usize = 16;
+
+const COMPRESSION_NONE: u8 = 0;
+const COMPRESSION_ZSTD: u8 = 1;
+
+type Header = [u8; HEADER];
+
+fn header(key: &FrameKey, compression: u8, plain_len: u32) -> Header {
+    let mut header = [0; HEADER];
+    header[AT_VERSION] = VERSION;
+    header[AT_CIPHER] = key.cipher as u8;
+    header[AT_COMPRESSION] = compression;
+    header[AT_KEY_NUMBER..AT_KEY_NUMBER + 4].copy_from_slice(&key.number.to_le_bytes());
+    header[AT_PLAIN_LEN..AT_PLAIN_LEN + 4].copy_from_slice(&plain_len.to_le_bytes());
+    header
+}
+
+/// Header, then where the frame belongs: what the tag vouches for besides the payload.
+fn associated(header: &Header, binding: &Binding<'_>) -> Vec<u8> {
+    let mut data = Vec::with_capacity(HEADER + 17 + binding.identity.len());
+    data.extend_from_slice(header);
+    data.extend_from_slice(&binding.fs.0);
+    data.push(binding.kind as u8);
+    data.extend_from_slice(binding.identity);
+    data
+}
+
+/// Seals `plain` (less than 4 GiB of it).
 pub fn seal(key: &FrameKey, binding: &Binding<'_>, plain: &[u8], compression: Compression) -> Vec<u8> {
-    let _ = (key, binding, plain, compression);
-    todo!()
+    let packed = compress::pack(plain, compression);
+    let (algorithm, payload) = match &packed {
+        Some(packed) => (COMPRESSION_ZSTD, &packed[..]),
+        None => (COMPRESSION_NONE, plain),
+    };
+    let header = header(key, algorithm, plain.len() as u32);
+    let mut nonce = [0; NONCE];
+    if key.cipher != Cipher::Plain {
+        // proof: without the system's randomness nothing may be sealed: a repeated nonce gives the key away
+        getrandom::fill(&mut nonce).expect("the system's random numbers");
+    }
+    let mut frame = Vec::with_capacity(payload.len() + OVERHEAD);
+    frame.extend_from_slice(&header);
+    frame.extend_from_slice(&nonce);
+    frame.extend_from_slice(payload);
+    let tag = cipher::protect(key, &nonce, &associated(&header, binding), &mut frame[HEADER + NONCE..]);
+    frame.extend_from_slice(&tag);
+    frame
+}
+
+/// Splits a frame into header, nonce, payload and tag, if it is of a form that we know.
+fn parts(frame: &[u8]) -> Result<(&Header, &[u8; NONCE], &[u8], &[u8; TAG]), SealError> {
+    let short = SealError::Malformed("too short");
+    let (header, rest) = frame.split_first_chunk::<HEADER>().ok_or(short)?;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed("too short"))?;
+    let (payload, tag) = rest.split_last_chunk::<TAG>().ok_or(SealError::Malformed("too short"))?;
+    match header[AT_VERSION] {
+        VERSION => Ok((header, nonce, payload, tag)),
+        _ => Err(SealError::Malformed("unknown version of the frame")),
+    }
+}
+
+fn number_at(header: &Header, at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
 /// The number of the key that `frame` says it was sealed with.
 pub fn key_number(frame: &[u8]) -> Result<u32, SealError> {
-    let _ = frame;
-    todo!()
+    let (header, ..) = parts(frame)?;
+    Ok(number_at(header, AT_KEY_NUMBER))
 }
 
 /// Opens a frame; refuses content longer than `max_plain` before allocating for it.
@@ -102,6 +175,20 @@ pub fn open(
     frame: &[u8],
     max_plain: usize,
 ) -> Result<Vec<u8>, SealError> {
-    let _ = (key, binding, frame, max_plain);
-    todo!()
+    let (header, nonce, payload, tag) = parts(frame)?;
+    if header[AT_CIPHER] != key.cipher as u8 {
+        return Err(SealError::Malformed("another cipher than its key's"));
+    }
+    let plain_len = number_at(header, AT_PLAIN_LEN) as usize;
+    if plain_len > max_plain || payload.len() > max_plain {
+        return Err(SealError::Malformed("longer than it may be"));
+    }
+    let mut content = payload.to_vec();
+    cipher::unprotect(key, nonce, &associated(header, binding), &mut content, tag)?;
+    match header[AT_COMPRESSION] {
+        COMPRESSION_NONE if content.len() == plain_len => Ok(content),
+        COMPRESSION_ZSTD => compress::unpack(&content, plain_len),
+        COMPRESSION_NONE => Err(SealError::Inflate),
+        _ => Err(SealError::Malformed("unknown compression")),
+    }
 }

@@ -12,8 +12,36 @@ use bytes::Bytes;
 use std::fmt::Debug;
 use std::ops::Range;
 
+pub mod conformance;
 mod error;
+pub mod fault;
+pub mod local;
+pub mod memory;
+pub mod retry;
+mod url;
+
 pub use error::StoreError;
+pub use url::{StorageUrl, open_store};
+
+/// No key is longer: S3 takes 1,024 bytes, a file name 255, and ours are far below.
+const KEY_MAX: usize = 200;
+
+/// Refuses what is not a key.
+fn check_key(key: &str) -> Result<(), StoreError> {
+    let good_byte = |b: u8| b.is_ascii_alphanumeric() || b"._/-".contains(&b);
+    let good_part = |part: &str| !matches!(part, "" | "." | "..");
+    if key.len() <= KEY_MAX && key.bytes().all(good_byte) && key.split('/').all(good_part) {
+        return Ok(());
+    }
+    Err(StoreError::BadKey { key: key.to_owned() })
+}
+
+/// The part of a range that lies in an object of this size.
+fn clip(range: Option<Range<u64>>, size: u64) -> Range<u64> {
+    let asked = range.unwrap_or(0..size);
+    let start = asked.start.min(size);
+    start..asked.end.clamp(start, size)
+}
 
 /// What a store says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

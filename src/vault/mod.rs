@@ -6,12 +6,28 @@
 //! - A data key is stored (`key/<n>`) before its first use, wrapped by the master key.
 //! - An epoch is ours only after put-if-absent of `lease/<epoch>` said so; no pack is put before.
 
-use crate::seal::{Cipher, Compression};
+use crate::seal::{self, Binding, Cipher, Compression, FrameKey, Kind, SealError};
 use crate::store::{Store, StoreError};
-use crate::types::{ChunkId, ChunkSizes, Epoch, FsId, PackName, WriterId};
+use crate::types::{ChunkId, ChunkSizes, FsId, PackName};
 use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use zeroize::Zeroizing;
+
+mod create;
+mod keys;
+mod lease;
+mod names;
+mod open;
+mod recovery;
+mod superblock;
+#[cfg(test)]
+mod tests;
+
+pub use create::Created;
+pub use keys::KdfCost;
+pub use names::{pack_key, parse_pack_key};
 
 /// The one version of the bucket's format that this code reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -87,6 +103,20 @@ pub enum VaultError {
         /// The object, and what is wrong with it.
         what: String,
     },
+    /// A frame that does not open.
+    #[error("{what}: {reason}")]
+    Sealed {
+        /// Which.
+        what: String,
+        /// Why.
+        reason: SealError,
+    },
+    /// Nobody could be made out to hold an epoch: others took each one that was tried.
+    #[error("other mounts take every turn at {place}")]
+    Crowded {
+        /// The storage URL.
+        place: String,
+    },
     /// A parameter out of its bounds.
     #[error("{0}")]
     BadParameter(String),
@@ -97,43 +127,12 @@ pub struct Vault {
     store: Arc<dyn Store>,
     fs: FsId,
     parameters: Parameters,
-    // helpers add the keys here
-}
-
-/// What mkfs shows once.
-pub struct Created {
-    /// The opened file system.
-    pub vault: Vault,
-    /// Opens the file system when the passphrase is lost; `None` with `--plain`.
-    pub recovery_key: Option<Zeroizing<String>>,
+    chunk_id_key: Zeroizing<[u8; 32]>,
+    /// By number; the newest seals.
+    data_keys: BTreeMap<u32, FrameKey>,
 }
 
 impl Vault {
-    /// mkfs: refuses a prefix that has any object unless `force`, and then removes what is there
-    /// first (superblocks before everything else, so that a half-removed one is no file system).
-    /// `passphrase` is `None` exactly with `Cipher::Plain`.
-    pub async fn create(
-        store: Arc<dyn Store>,
-        parameters: Parameters,
-        passphrase: Option<Zeroizing<String>>,
-        force: bool,
-    ) -> Result<Created, VaultError> {
-        let _ = (store, parameters, passphrase, force);
-        todo!()
-    }
-
-    /// Opens what mkfs made. Argon2id runs on the calling thread.
-    pub async fn open(store: Arc<dyn Store>, secret: Option<Secret>) -> Result<Vault, VaultError> {
-        let _ = (store, secret);
-        todo!()
-    }
-
-    /// Whether there is a file system, and whether it needs a secret. Cheap: two gets.
-    pub async fn needs_secret(store: &Arc<dyn Store>) -> Result<bool, VaultError> {
-        let _ = store;
-        todo!()
-    }
-
     /// The store below.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -151,72 +150,71 @@ impl Vault {
 
     /// The key that chunks are named under (derived from the master key; never rotates).
     pub fn chunk_id_key(&self) -> Zeroizing<[u8; 32]> {
-        todo!()
+        self.chunk_id_key.clone()
+    }
+
+    fn seal(&self, kind: Kind, identity: &[u8], plain: &[u8], compression: Compression) -> Vec<u8> {
+        let newest = self.data_keys.last_key_value();
+        // proof: `open` and `create` refuse a file system without a data key
+        let (_, key) = newest.expect("at least one data key");
+        seal::seal(key, &Binding { fs: self.fs, kind, identity }, plain, compression)
+    }
+
+    fn unseal(
+        &self,
+        kind: Kind,
+        identity: &[u8],
+        frame: &[u8],
+        max_plain: usize,
+    ) -> Result<Vec<u8>, SealError> {
+        let number = seal::key_number(frame)?;
+        let key = self.data_keys.get(&number).ok_or(SealError::UnknownKey(number))?;
+        seal::open(key, &Binding { fs: self.fs, kind, identity }, frame, max_plain)
     }
 
     /// Seals a chunk with the newest data key.
     pub fn seal_chunk(&self, id: &ChunkId, plain: &[u8], compression: Compression) -> Vec<u8> {
-        let _ = (id, plain, compression);
-        todo!()
+        self.seal(Kind::Chunk, &id.0, plain, compression)
     }
 
     /// Opens a chunk's frame and checks that the content has `size` bytes.
     pub fn open_chunk(&self, id: &ChunkId, frame: &[u8], size: u32) -> Result<Vec<u8>, VaultError> {
-        let _ = (id, frame, size);
-        todo!()
+        let failed = |reason| VaultError::Sealed { what: format!("chunk {id}"), reason };
+        let plain = self.unseal(Kind::Chunk, &id.0, frame, size as usize).map_err(failed)?;
+        if plain.len() != size as usize {
+            return Err(failed(SealError::Inflate));
+        }
+        Ok(plain)
     }
 
     /// Seals a pack's index (identity = the pack's object key).
     pub fn seal_pack_index(&self, pack: PackName, plain: &[u8]) -> Vec<u8> {
-        let _ = (pack, plain);
-        todo!()
+        self.seal(Kind::PackIndex, pack_key(pack).as_bytes(), plain, Compression::None)
     }
 
     /// Opens a pack's index.
     pub fn open_pack_index(&self, pack: PackName, frame: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let _ = (pack, frame);
-        todo!()
-    }
-
-    /// Raises the epoch durably and makes `writer` its holder. Lists only `lease/` after the
-    /// highest known; old lease objects below the new one are deleted afterwards.
-    pub async fn raise_epoch(&self, writer: WriterId) -> Result<Epoch, VaultError> {
-        let _ = writer;
-        todo!()
-    }
-
-    /// The highest epoch ever raised, if any: `None` means that nothing was ever written.
-    pub async fn newest_epoch(&self) -> Result<Option<Epoch>, VaultError> {
-        todo!()
+        let key = pack_key(pack);
+        let opened = self.unseal(Kind::PackIndex, key.as_bytes(), frame, frame.len());
+        opened.map_err(|reason| VaultError::Sealed { what: format!("the index of {key}"), reason })
     }
 
     /// Puts a pack's bytes.
     pub async fn put_pack(&self, pack: PackName, body: Bytes) -> Result<(), VaultError> {
-        let _ = (pack, body);
-        todo!()
+        Ok(self.store.put(&pack_key(pack), body).await?)
     }
 
     /// Reads a range of a pack.
-    pub async fn get_pack(&self, pack: PackName, range: std::ops::Range<u64>) -> Result<Bytes, VaultError> {
-        let _ = (pack, range);
-        todo!()
-    }
-
-    /// Packs of `epoch` with a sequence of at least `from`, by any writer, ascending, with their sizes.
-    /// Bounded by what is there from that key on.
-    pub async fn packs_from(&self, epoch: Epoch, from: u64) -> Result<Vec<(PackName, u64)>, VaultError> {
-        let _ = (epoch, from);
-        todo!()
+    pub async fn get_pack(&self, pack: PackName, range: Range<u64>) -> Result<Bytes, VaultError> {
+        Ok(self.store.get(&pack_key(pack), Some(range)).await?)
     }
 
     /// Deletes packs.
     pub async fn delete_packs(&self, packs: &[PackName]) -> Result<(), VaultError> {
-        let _ = packs;
-        todo!()
+        let keys: Vec<String> = packs.iter().map(|pack| pack_key(*pack)).collect();
+        for batch in keys.chunks(names::DELETE_BATCH) {
+            self.store.delete(batch).await?;
+        }
+        Ok(())
     }
-}
-
-/// `pack/<epoch, 8 hex>/<seq, 12 hex>-<writer, 16 hex>`: sorts by epoch, then sequence.
-pub fn pack_key(pack: PackName) -> String {
-    format!("pack/{:08x}/{:012x}-{:016x}", pack.epoch.0, pack.seq, pack.writer.0)
 }
