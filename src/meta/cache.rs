@@ -185,6 +185,12 @@ impl<K: Hash + Eq, V: Copy> Sharded<K, V> {
         }
     }
 
+    /// Forgets a key, as if it had been the least recently used.
+    #[cfg(test)]
+    pub fn evict(&self, key: &K) {
+        self.shard(key).lock().rows.pop(key);
+    }
+
     fn bound(&self, shard: &mut Shard<K, V>) {
         while shard.rows.len() > self.capacity {
             shard.rows.pop_lru();

@@ -74,6 +74,12 @@ impl Wal {
         })
     }
 
+    /// As if the kernel had failed a sync.
+    #[cfg(test)]
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     fn failure(&self) -> MetaError {
         MetaError::io(&self.path)(std::io::Error::other("an earlier sync of the file failed"))
     }

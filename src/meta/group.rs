@@ -48,6 +48,12 @@ impl Queue {
         !std::mem::replace(&mut state.led, true)
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.state.lock().jobs.len()
+    }
+
     fn take_group(&self) -> VecDeque<Box<dyn Job>> {
         let mut state = self.state.lock();
         let count = state.jobs.len().min(MAX_GROUP);
