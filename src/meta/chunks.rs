@@ -82,9 +82,9 @@ impl Tx<'_> {
                     *packs.entry(pack).or_default() += i64::from(frame_len);
                 }
                 (true, false) => {
-                    totals.live_chunks -= 1;
-                    totals.live_plain_bytes -= plain;
-                    totals.live_frame_bytes -= frame;
+                    totals.live_chunks = totals.live_chunks.saturating_sub(1);
+                    totals.live_plain_bytes = totals.live_plain_bytes.saturating_sub(plain);
+                    totals.live_frame_bytes = totals.live_frame_bytes.saturating_sub(frame);
                     *packs.entry(pack).or_default() -= i64::from(frame_len);
                 }
                 _ => {}

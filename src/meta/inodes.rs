@@ -155,7 +155,7 @@ impl Tx<'_> {
         )?;
         if row.is_regular() {
             let bytes = &mut self.work.counters.totals.file_bytes;
-            *bytes = *bytes + row.size - old.size;
+            *bytes = bytes.saturating_add(row.size).saturating_sub(old.size);
         }
         self.work.changes.push(Change::Inode(row.ino, Some(row)));
         Ok(())
@@ -169,9 +169,10 @@ impl Tx<'_> {
         // Symlink, xattrs, pending, orphan and the shadow of its successor go by ON DELETE CASCADE;
         // extents and, of a directory, entries forbid it.
         self.change("DELETE FROM inode WHERE ino = ?", [int(ino.0)?])?;
-        self.work.counters.totals.inodes -= 1;
+        self.work.counters.totals.inodes = self.work.counters.totals.inodes.saturating_sub(1);
         if row.is_regular() {
-            self.work.counters.totals.file_bytes -= row.size;
+            self.work.counters.totals.file_bytes =
+                self.work.counters.totals.file_bytes.saturating_sub(row.size);
         }
         self.work.changes.push(Change::Inode(ino, None));
         Ok(())

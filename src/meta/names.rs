@@ -119,7 +119,7 @@ impl Tx<'_> {
         if self.change(sql, params![int(parent.0)?, name_hash(name), name])? == 0 {
             return Err(missing_name(parent, name));
         }
-        self.work.counters.totals.entries -= 1;
+        self.work.counters.totals.entries = self.work.counters.totals.entries.saturating_sub(1);
         self.work.changes.push(Change::Name(parent, name.into(), None));
         Ok(())
     }

@@ -135,9 +135,9 @@ impl Tx<'_> {
             self.change("DELETE FROM chunk WHERE no >= ?1 AND no < ?1 + ?2", [first, count])?;
             self.change("DELETE FROM pack WHERE no = ?", [int(pack.0)?])?;
             let totals = &mut self.work.counters.totals;
-            totals.packs -= 1;
-            totals.pack_bytes -= size;
-            totals.condemned_packs -= 1;
+            totals.packs = totals.packs.saturating_sub(1);
+            totals.pack_bytes = totals.pack_bytes.saturating_sub(size);
+            totals.condemned_packs = totals.condemned_packs.saturating_sub(1);
         }
         Ok(())
     }

@@ -186,7 +186,10 @@ fn misplaced_extents_are_refused() {
         content(ino, 5, vec![extent(0..6, c, 0)]),
         content(ino, 50, vec![extent(0..6, c, 7)]),
         content(ino, 50, vec![extent(4..6, c, 0), extent(5..7, c, 0)]),
-        StoredContent { replaced: vec![0..3], ..content(ino, 50, vec![extent(0..6, c, 0)]) },
+        StoredContent {
+            replaced: std::iter::once(0..3).collect(),
+            ..content(ino, 50, vec![extent(0..6, c, 0)])
+        },
     ];
     for stored in wrong {
         fx.write::<_, MetaError, _>(move |tx| tx.store_content(&stored)).unwrap_err();

@@ -42,10 +42,14 @@ fn a_copy_has_everything_answered() {
 #[test]
 fn copies_under_way_are_whole() {
     let fx = fixture();
+    // A checkpoint between the two copies would tear them apart, which a death does not do.
+    fx.meta.wal.try_at.store(u64::MAX, Ordering::Relaxed);
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
         scope.spawn(|| {
-            for i in 0.. {
+            // A bound, so that the copies stay small on a slow machine.
+            for i in 0..5000 {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
@@ -60,8 +64,16 @@ fn copies_under_way_are_whole() {
             assert_counts(&meta);
             assert!(meta.totals().unwrap().entries >= floor);
         }
-        stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// Stops the other threads of a test, also when an assertion fails: the scope waits for them.
+pub(super) struct StopAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Inode numbers stay fresh across opens, rollbacks and blocks used up inside one transaction.

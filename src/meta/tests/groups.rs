@@ -17,8 +17,10 @@ impl From<MetaError> for TestError {
     }
 }
 
+type Work<'a, T> = Box<dyn FnOnce(&Meta) -> T + Send + 'a>;
+
 /// Holds the writer until as many jobs wait as there are threads, so that they run as one group.
-fn as_one_group<T: Send>(fx: &Fixture, jobs: Vec<Box<dyn FnOnce(&Meta) -> T + Send + '_>>) -> Vec<T> {
+fn as_one_group<T: Send>(fx: &Fixture, jobs: Vec<Work<'_, T>>) -> Vec<T> {
     let writer = fx.meta.writer.lock();
     let count = jobs.len();
     std::thread::scope(|scope| {
@@ -30,8 +32,6 @@ fn as_one_group<T: Send>(fx: &Fixture, jobs: Vec<Box<dyn FnOnce(&Meta) -> T + Se
         handles.into_iter().map(|h| h.join().unwrap()).collect()
     })
 }
-
-type Work<'a, T> = Box<dyn FnOnce(&Meta) -> T + Send + 'a>;
 
 /// One group of failing, panicking and succeeding jobs: each gets its own answer, and only what
 /// succeeded is there, in tables, totals and caches.
@@ -262,6 +262,7 @@ fn caches_never_go_back() {
                 }
             });
         }
+        let _stop = super::crash::StopAtEnd(&stop);
         start.wait();
         for i in 2000..3500u32 {
             fx.run(move |tx| {
@@ -281,7 +282,6 @@ fn caches_never_go_back() {
                 assert_eq!(fx.lookup(Ino::ROOT, b"moving").unwrap(), expected);
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert_counts(&fx);
 }
@@ -320,4 +320,26 @@ fn snapshots_hold_still() {
     .unwrap();
     assert!(fx.read::<_, MetaError>(|v| v.lookup(Ino::ROOT, b"b")).unwrap().is_some());
     writer.join().unwrap();
+}
+
+/// What a lone transaction costs: `cargo test --lib meta::tests::groups::lone -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn lone_transactions() {
+    let fx = fixture();
+    let time = |what: &str, f: &dyn Fn(u64)| {
+        let begun = std::time::Instant::now();
+        (0..20_000).for_each(f);
+        println!("{what}: {:.1} us", begun.elapsed().as_secs_f64() * 1e6 / 20_000.0);
+    };
+    time("nothing", &|_| fx.run(|_| Ok(())));
+    time("create", &|i| {
+        fx.file(&format!("IMG_{i}"));
+    });
+    time("lookup in memory", &|i| {
+        let _ = (fx.lookup(Ino::ROOT, format!("IMG_{i}").as_bytes()));
+    });
+    time("read one row", &|i| {
+        let _ = (fx.read::<_, MetaError>(|v| v.inode(Ino(i + 1))));
+    });
 }

@@ -65,7 +65,8 @@ fn a_bad_index_is_made_anew() {
     let dir = fx.dir;
     drop(fx.meta);
     let local = dir.path().join("local.db");
-    let damage: [(&str, Box<dyn Fn()>); 4] = [
+    type Spoil<'a> = Box<dyn Fn() + 'a>;
+    let damage: [(&str, Spoil<'_>); 4] = [
         ("missing", Box::new(|| std::fs::remove_file(&local).unwrap())),
         ("no database", Box::new(|| std::fs::write(&local, vec![b'x'; 9000]).unwrap())),
         ("empty", Box::new(|| std::fs::write(&local, b"").unwrap())),

@@ -112,7 +112,7 @@ pub(super) fn content(ino: Ino, size: u64, extents: Vec<Extent>) -> StoredConten
         size,
         mtime: Nanos(5),
         ctime: Nanos(6),
-        replaced: vec![0..u64::MAX],
+        replaced: std::iter::once(0..u64::MAX).collect(),
         extents,
         settled: true,
     }
