@@ -337,9 +337,9 @@ fn lone_transactions() {
         fx.file(&format!("IMG_{i}"));
     });
     time("lookup in memory", &|i| {
-        let _ = (fx.lookup(Ino::ROOT, format!("IMG_{i}").as_bytes()));
+        let _ = fx.lookup(Ino::ROOT, format!("IMG_{i}").as_bytes());
     });
     time("read one row", &|i| {
-        let _ = (fx.read::<_, MetaError>(|v| v.inode(Ino(i + 1))));
+        let _ = fx.read::<_, MetaError>(|v| v.inode(Ino(i + 1)));
     });
 }
