@@ -161,4 +161,3 @@ pub struct CacheStats {
 /// A version of an entry's stored content: a fill that began under another is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillToken(pub u64);
-

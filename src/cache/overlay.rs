@@ -153,7 +153,8 @@ impl Overlay {
         for (layer, generation) in [(&before, first), (newer, self.generation)] {
             for (set, kind) in [(&layer.zero, Kind::Zero), (&layer.data, Kind::Data)] {
                 for range in set.iter() {
-                    let record = Record { generation, a: range.start, b: range.end, t1, ..Record::new(kind, ino) };
+                    let record =
+                        Record { generation, a: range.start, b: range.end, t1, ..Record::new(kind, ino) };
                     journal.append(record)?;
                 }
             }

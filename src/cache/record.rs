@@ -41,7 +41,9 @@ pub(super) enum Kind {
 impl Kind {
     fn from(byte: u8) -> Option<Kind> {
         use Kind::{Absent, Begin, Data, Forget, Present, Synced, Times, Truncate, Zero};
-        [Begin, Data, Truncate, Zero, Times, Forget, Synced, Present, Absent].into_iter().find(|k| *k as u8 == byte)
+        [Begin, Data, Truncate, Zero, Times, Forget, Synced, Present, Absent]
+            .into_iter()
+            .find(|k| *k as u8 == byte)
     }
 }
 

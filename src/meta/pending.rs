@@ -70,6 +70,13 @@ impl Tx<'_> {
         }
     }
 
+    /// `to`, which has none, takes over the shadow that `from` has.
+    pub fn pass_shadow(&mut self, from: Ino, to: Ino) -> Result<(), MetaError> {
+        self.must_have(to)?;
+        let sql = "UPDATE shadow SET successor = ? WHERE successor = ?";
+        self.change(sql, [int(to.0)?, int(from.0)?]).map(drop)
+    }
+
     /// Puts an inode on the list of those to be removed.
     pub fn add_orphan(&mut self, ino: Ino) -> Result<(), MetaError> {
         let done = self.change("INSERT INTO orphan VALUES(?) ON CONFLICT(ino) DO NOTHING", [int(ino.0)?]);
