@@ -36,6 +36,12 @@ impl View<'_> {
         })
     }
 
+    /// Packs of an epoch that are recorded, from a sequence on (one walk over the packs' rows).
+    pub fn packs_since(&self, epoch: Epoch, from: u64) -> Result<Vec<PackName>, MetaError> {
+        let sql = "SELECT epoch, seq, writer FROM pack WHERE epoch = ? AND seq >= ?";
+        self.all(sql, [i64::from(epoch.0), int(from)?], |row| pack_name(row, 0))
+    }
+
     /// Where recovery starts to look for packs that were stored but not recorded: the epoch and the
     /// lowest sequence reserved and not recorded (see `insert_pack`). `None`: never written.
     pub fn pack_mark(&self) -> Result<Option<(Epoch, u64)>, MetaError> {

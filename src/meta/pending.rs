@@ -30,6 +30,11 @@ impl View<'_> {
         })
     }
 
+    /// Whether an inode waits for removal.
+    pub fn is_orphan(&self, ino: Ino) -> Result<bool, MetaError> {
+        self.any("SELECT 1 FROM orphan WHERE ino = ?", [int(ino.0)?])
+    }
+
     /// Inodes without a name that wait for removal (open-unlinked at a crash, or not yet reaped).
     pub fn orphans(&self, limit: usize) -> Result<Vec<Ino>, MetaError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

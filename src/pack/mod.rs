@@ -14,7 +14,7 @@ mod index;
 mod tests;
 
 pub use build::PackBuilder;
-pub use fetch::{Fetch, FrameAt, coalesce, fetch};
+pub use fetch::{Fetch, Fetched, FrameAt, coalesce, fetch};
 pub use index::read_index;
 
 // docs/format.md "Pack": all integers little-endian.

@@ -358,6 +358,7 @@ impl Run {
         match self.world.up().fs.copy_range(from_ino, offset, to_ino, at, len) {
             Err(FsError::NotSupported) => {}
             Err(e) => panic!("copy: {e}"),
+            Ok(0) => {}
             Ok(copied) => {
                 let bytes = self.model.content(from);
                 let start = (offset as usize).min(bytes.len());

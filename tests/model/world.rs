@@ -92,8 +92,6 @@ impl World {
         };
         let flow = Flow::start(options, self.vault.clone(), meta.clone(), cache.clone(), &recovery.dirty)
             .expect("start flow");
-        flow.adopt_packs().expect("adopt");
-        meta.write(move |tx| tx.begin_epoch(epoch)).expect("epoch");
         let fs_options = FsOptions { read_only: false, no_atime: false, capacity: 1 << 50 };
         let fs = Fs::new(meta.clone(), cache.clone(), flow.clone(), fs_options);
         self.up = Some(Up { fs, flow, cache, meta });
