@@ -32,6 +32,9 @@ pub use keys::KdfCost;
 pub use lease::Lease;
 pub use names::{pack_key, parse_pack_key};
 
+/// Bytes that a frame is longer than its (compressed) content.
+pub const FRAME_OVERHEAD: usize = seal::OVERHEAD;
+
 /// The one version of the bucket's format that this code reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
 
