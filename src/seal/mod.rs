@@ -148,8 +148,11 @@ pub fn seal(key: &FrameKey, binding: &Binding<'_>, plain: &[u8], compression: Co
     frame
 }
 
-/// Splits a frame into header, nonce, payload and tag, if it is of a form that we know.
-fn parts(frame: &[u8]) -> Result<(&Header, &[u8; NONCE], &[u8], &[u8; TAG]), SealError> {
+/// Header, nonce, payload and tag.
+type Parts<'a> = (&'a Header, &'a [u8; NONCE], &'a [u8], &'a [u8; TAG]);
+
+/// Splits a frame, if it is of a form that we know.
+fn parts(frame: &[u8]) -> Result<Parts<'_>, SealError> {
     let short = SealError::Malformed("too short");
     let (header, rest) = frame.split_first_chunk::<HEADER>().ok_or(short)?;
     let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed("too short"))?;
