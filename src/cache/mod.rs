@@ -15,12 +15,28 @@
 //!   sync preceded are dropped, and so is all clean data unless the last stop was clean and synced.
 //! - Recovery drops what the metadata says is stored already (records of generations up to the row's).
 //! - Room is counted in allocated bytes; clean data is evicted least recently used first; dirty never.
+//! - Data that was just stored is not evicted, and records of it are not dropped, before
+//!   [`Cache::release_settled`]: its caller has synced the metadata that names it. Truncating and punching
+//!   only change the overlay: blocks are given back when no recovery can want them any more.
+//! - Locks, from the outside in: an entry's gate, `world` (shared by every change, exclusive for a new
+//!   journal segment), an entry's state, then the leaves (journal, open files, LRU list).
 //! - A disk that is full or failing gives [`CacheError`], never a panic, and leaves the old state valid.
 
 use crate::types::{ByteRange, Ino, Nanos};
-use parking_lot::{Mutex, MutexGuard};
-use std::path::Path;
-use std::sync::Arc;
+
+mod entry;
+mod evict;
+mod files;
+mod journal;
+mod overlay;
+mod record;
+mod recover;
+mod room;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Entry, FillPause};
+pub use room::Cache;
 
 /// Errors of this room.
 #[derive(Debug, thiserror::Error)]
@@ -145,199 +161,3 @@ pub struct CacheStats {
 /// A version of an entry's stored content: a fill that began under another is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillToken(pub u64);
-
-/// While it lives, no fill is taken by its entry.
-#[derive(Debug)]
-pub struct FillPause<'a> {
-    entry: &'a Entry,
-}
-
-/// The cache. Share it by `Arc`.
-#[derive(Debug)]
-pub struct Cache {}
-
-/// An inode's entry. Obtained from [`Cache::entry`]; kept alive by whoever uses it.
-#[derive(Debug)]
-pub struct Entry {
-    gate: Mutex<()>,
-}
-
-impl Cache {
-    /// Opens or makes the cache in `dir` and recovers. `stored` is asked once for each inode that the
-    /// journal knows. The time depends on the journal, not on the files' sizes.
-    pub fn open(
-        dir: &Path,
-        limit: u64,
-        boot: BootId,
-        stored: &dyn Fn(Ino) -> StoredState,
-    ) -> Result<(Arc<Cache>, Recovery), CacheError> {
-        let _ = (dir, limit, boot, stored);
-        todo!()
-    }
-
-    /// The entry of an inode; made in memory when there is none.
-    pub fn entry(&self, ino: Ino) -> Arc<Entry> {
-        let _ = ino;
-        todo!()
-    }
-
-    /// The overlay's attributes, or `None` when the row is the whole truth. Read it *before* the row:
-    /// the row is replaced first, the overlay goes after.
-    pub fn overlay(&self, ino: Ino) -> Option<OverlayAttr> {
-        let _ = ino;
-        todo!()
-    }
-
-    /// Whether `bytes` more may be written now, after evicting clean data if needed. False: only dirty
-    /// data is left (and what was just evicted did not suffice); a flush makes room.
-    pub fn make_room(&self, bytes: u64) -> bool {
-        let _ = bytes;
-        todo!()
-    }
-
-    /// The inode is gone: its file and records are dropped (a dirty one's too).
-    pub fn forget(&self, ino: Ino) -> Result<(), CacheError> {
-        let _ = ino;
-        todo!()
-    }
-
-    /// Drops all clean data (`pailctl dropcache`).
-    pub fn drop_clean(&self) -> Result<(), CacheError> {
-        todo!()
-    }
-
-    /// Another limit (`pailctl cachesize`); evicts down to it.
-    pub fn set_limit(&self, limit: u64) {
-        let _ = limit;
-        todo!()
-    }
-
-    /// Figures.
-    pub fn stats(&self) -> CacheStats {
-        todo!()
-    }
-
-    /// Syncs every inode with an overlay.
-    pub fn sync_all(&self) -> Result<(), CacheError> {
-        todo!()
-    }
-
-    /// Everything to disk, and the mark that the stop was clean, so that clean data survives a reboot.
-    pub fn close(&self) -> Result<(), CacheError> {
-        todo!()
-    }
-}
-
-impl Entry {
-    /// Which inode.
-    pub fn ino(&self) -> Ino {
-        todo!()
-    }
-
-    /// Held by whoever changes content (write, truncate, punch: from before `begin` until the change is
-    /// made) and by a flush's commit (from `unchanged_since` until `stored`). Order of locks: gate, then
-    /// the metadata writer. Never held across the network.
-    pub fn gate(&self) -> MutexGuard<'_, ()> {
-        self.gate.lock()
-    }
-
-    /// Whether there is an overlay.
-    pub fn is_dirty(&self) -> bool {
-        todo!()
-    }
-
-    /// Starts an overlay over stored content of this size and times; `flushed` is the row's generation.
-    /// The caller holds the gate and has committed the pending row. Moves the cache file to `dirty/`.
-    pub fn begin(&self, size: u64, mtime: Nanos, ctime: Nanos, flushed: u64) -> Result<(), CacheError> {
-        let _ = (size, mtime, ctime, flushed);
-        todo!()
-    }
-
-    /// Writes data (gate held, overlay begun); grows the size; mtime and ctime become `now`.
-    pub fn write(&self, offset: u64, data: &[u8], now: Nanos) -> Result<(), CacheError> {
-        let _ = (offset, data, now);
-        todo!()
-    }
-
-    /// Sets the size (gate held, overlay begun). Bytes beyond it are zeros if it grows again.
-    pub fn truncate(&self, size: u64, now: Nanos) -> Result<(), CacheError> {
-        let _ = (size, now);
-        todo!()
-    }
-
-    /// Makes a range zeros without changing the size (gate held, overlay begun), giving its blocks back.
-    pub fn punch(&self, range: ByteRange, now: Nanos) -> Result<(), CacheError> {
-        let _ = (range, now);
-        todo!()
-    }
-
-    /// Sets the overlay's times (gate held, overlay begun).
-    pub fn set_times(&self, mtime: Nanos, ctime: Nanos) -> Result<(), CacheError> {
-        let _ = (mtime, ctime);
-        todo!()
-    }
-
-    /// Where each part of `range` is (not clipped to any size), ascending, without gaps.
-    pub fn plan(&self, range: ByteRange) -> Vec<Piece> {
-        let _ = range;
-        todo!()
-    }
-
-    /// Reads a range that `plan` called local. False: evicted or changed meanwhile, plan again.
-    pub fn read_local(&self, offset: u64, buf: &mut [u8]) -> Result<bool, CacheError> {
-        let _ = (offset, buf);
-        todo!()
-    }
-
-    /// Take it before reading the extents that a fill is made from.
-    pub fn fill_token(&self) -> FillToken {
-        todo!()
-    }
-
-    /// Puts stored content in the cache file wherever the plan says `Stored`, unless the stored content
-    /// has changed since the token. Failing or having no room is no error for the reader: it is logged.
-    pub fn fill(&self, token: FillToken, offset: u64, data: &[u8]) {
-        let _ = (token, offset, data);
-        todo!()
-    }
-
-    /// The stored content of `range` is about to be replaced without an overlay (gate held, not dirty):
-    /// clean data there is given up, durably against the daemon's death, and no fill is taken until the
-    /// guard is dropped; then fills need a new token.
-    pub fn pause_fills(&self, range: ByteRange) -> Result<FillPause<'_>, CacheError> {
-        let _ = range;
-        todo!()
-    }
-
-    /// Starts a flush: what is dirty now. `None` when there is no overlay. Later changes belong to the
-    /// next generation. One flush of an inode at a time.
-    pub fn snapshot(&self) -> Option<FlushSnapshot> {
-        todo!()
-    }
-
-    /// Whether nothing has changed since the snapshot (gate held): the flush settles the inode.
-    pub fn unchanged_since(&self, generation: u64) -> bool {
-        let _ = generation;
-        todo!()
-    }
-
-    /// The snapshot's content is committed (gate held). Its data becomes clean; when nothing is newer the
-    /// overlay ends and the file moves to `clean/`. With `release` the data that became clean is given up
-    /// at once (a file larger than the cache is being written).
-    pub fn stored(&self, generation: u64, release: bool) -> Result<(), CacheError> {
-        let _ = (generation, release);
-        todo!()
-    }
-
-    /// The flush was given up; its changes are dirty as before.
-    pub fn flush_failed(&self, generation: u64) {
-        let _ = generation;
-        todo!()
-    }
-
-    /// Makes all that was accepted for this inode survive a power cut: fdatasync of the file, then the
-    /// journal's record of it, synced (concurrent callers share a sync). Free when nothing is new.
-    pub fn sync(&self) -> Result<(), CacheError> {
-        todo!()
-    }
-}

@@ -11,6 +11,8 @@ pub type ByteRange = Range<u64>;
 pub struct RangeSet {
     /// start -> end; no two ranges overlap or touch.
     ranges: BTreeMap<u64, u64>,
+    /// The sum of their lengths.
+    total: u64,
 }
 
 impl RangeSet {
@@ -26,7 +28,7 @@ impl RangeSet {
 
     /// How many bytes are in it.
     pub fn bytes(&self) -> u64 {
-        self.ranges.iter().map(|(s, e)| e - s).sum()
+        self.total
     }
 
     /// How many separate ranges there are.
@@ -53,8 +55,10 @@ impl RangeSet {
             start = start.min(s);
             end = end.max(e);
             self.ranges.remove(&s);
+            self.total -= e - s;
         }
         self.ranges.insert(start, end);
+        self.total += end - start;
     }
 
     /// Takes a range out.
@@ -67,6 +71,7 @@ impl RangeSet {
                 break;
             }
             self.ranges.remove(&s);
+            self.total -= e.min(range.end) - s.max(range.start);
             if e > range.end {
                 self.ranges.insert(range.end, e);
             }
