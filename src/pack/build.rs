@@ -29,7 +29,8 @@ impl PackBuilder {
         PackBuilder::default()
     }
 
-    /// Adds a chunk's frame and says where it lies.
+    /// Adds a chunk's frame and says where it lies. Offsets have 32 bits: the caller finishes a pack that has
+    /// reached the pack size (at most 1 GiB), and no frame is longer than 16 MiB and its overhead.
     pub fn push(&mut self, id: ChunkId, size: u32, frame: &[u8]) -> PackEntry {
         let entry = PackEntry { id, offset: self.body.len() as u32, frame_len: frame.len() as u32, size };
         self.body.extend_from_slice(frame);
@@ -52,6 +53,11 @@ impl PackBuilder {
         self.entries.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn body(self) -> Vec<u8> {
+        self.body
+    }
+
     /// The object's bytes.
     pub fn finish(self, vault: &Vault, name: PackName) -> Bytes {
         let PackBuilder { mut body, entries } = self;
@@ -67,6 +73,8 @@ impl PackBuilder {
         body.extend_from_slice(&index);
         body.extend_from_slice(&offset.to_le_bytes());
         body.extend_from_slice(&(index.len() as u32).to_le_bytes());
+        body.extend_from_slice(&VERSION.to_le_bytes());
+        body.extend_from_slice(&[0; 4]);
         body.extend_from_slice(END_MAGIC);
         body.into()
     }

@@ -15,6 +15,7 @@ const GAIN: usize = 33;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
+    static PROBED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
@@ -35,13 +36,15 @@ pub(super) fn pack(plain: &[u8], compression: Compression) -> Option<Vec<u8>> {
 
 /// Whether lz4 finds anything to gain in a sample of it.
 fn promising(plain: &[u8]) -> bool {
-    let mut out = vec![0; lz4_flex::block::get_maximum_output_size(PROBE)];
-    let gains = |sample: &[u8]| {
-        let packed = lz4_flex::block::compress_into(sample, &mut out).unwrap_or(sample.len());
-        packed + sample.len() / GAIN < sample.len()
-    };
-    // The middle of each stretch: headers at the start of a file say little about the rest.
-    plain.chunks(PROBE_EVERY).map(|part| &part[middle(part.len())]).any(gains)
+    PROBED.with_borrow_mut(|out| {
+        out.resize(lz4_flex::block::get_maximum_output_size(PROBE), 0);
+        let gains = |sample: &[u8]| {
+            let packed = lz4_flex::block::compress_into(sample, out).unwrap_or(sample.len());
+            packed + sample.len() / GAIN < sample.len()
+        };
+        // The middle of each stretch: headers at the start of a file say little about the rest.
+        plain.chunks(PROBE_EVERY).map(|part| &part[middle(part.len())]).any(gains)
+    })
 }
 
 fn middle(len: usize) -> std::ops::Range<usize> {

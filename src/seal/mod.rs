@@ -93,8 +93,10 @@ const VERSION: u8 = 1;
 const AT_VERSION: usize = 0;
 const AT_CIPHER: usize = 1;
 const AT_COMPRESSION: usize = 2;
+const AT_RESERVED: usize = 3;
 const AT_KEY_NUMBER: usize = 4;
 const AT_PLAIN_LEN: usize = 8;
+const AT_RESERVED_END: usize = 12;
 const HEADER: usize = 16;
 const NONCE: usize = 24;
 const TAG: usize = 16;
@@ -124,7 +126,7 @@ fn associated(header: &Header, binding: &Binding<'_>) -> Vec<u8> {
     data
 }
 
-/// Seals `plain` (less than 4 GiB of it).
+/// Seals `plain` (less than 4 GiB of it: the length's field has 32 bits, and a longer one would not open).
 pub fn seal(key: &FrameKey, binding: &Binding<'_>, plain: &[u8], compression: Compression) -> Vec<u8> {
     let packed = compress::pack(plain, compression);
     let (algorithm, payload) = match &packed {
@@ -146,16 +148,23 @@ pub fn seal(key: &FrameKey, binding: &Binding<'_>, plain: &[u8], compression: Co
     frame
 }
 
-/// Splits a frame into header, nonce, payload and tag, if it is of a form that we know.
-fn parts(frame: &[u8]) -> Result<(&Header, &[u8; NONCE], &[u8], &[u8; TAG]), SealError> {
+/// Header, nonce, payload and tag.
+type Parts<'a> = (&'a Header, &'a [u8; NONCE], &'a [u8], &'a [u8; TAG]);
+
+/// Splits a frame, if it is of a form that we know.
+fn parts(frame: &[u8]) -> Result<Parts<'_>, SealError> {
     let short = SealError::Malformed("too short");
     let (header, rest) = frame.split_first_chunk::<HEADER>().ok_or(short)?;
     let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed("too short"))?;
     let (payload, tag) = rest.split_last_chunk::<TAG>().ok_or(SealError::Malformed("too short"))?;
-    match header[AT_VERSION] {
-        VERSION => Ok((header, nonce, payload, tag)),
-        _ => Err(SealError::Malformed("unknown version of the frame")),
+    if header[AT_VERSION] != VERSION {
+        return Err(SealError::Malformed("unknown version of the frame"));
     }
+    // Whoever gives these a meaning must not have it passed over by us.
+    if header[AT_RESERVED] != 0 || header[AT_RESERVED_END..] != [0; HEADER - AT_RESERVED_END] {
+        return Err(SealError::Malformed("reserved bytes are in use"));
+    }
+    Ok((header, nonce, payload, tag))
 }
 
 fn number_at(header: &Header, at: usize) -> u32 {

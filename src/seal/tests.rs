@@ -52,6 +52,71 @@ fn a_frame_is_refused_where_it_does_not_belong() {
     assert_eq!(key_number(&frame), Ok(1));
 }
 
+/// Flows and vaults seal the same content again and again; under a repeated nonce the key would be given away.
+#[test]
+fn the_same_content_is_never_sealed_to_the_same_bytes() {
+    let key = key(Cipher::XChaCha20Poly1305, 1);
+    let nonces: std::collections::HashSet<Vec<u8>> = (0..1000)
+        .map(|_| {
+            let frame = seal(&key, &binding(b"id"), b"content", Compression::None);
+            frame[HEADER..HEADER + NONCE].to_vec()
+        })
+        .collect();
+    assert_eq!(nonces.len(), 1000);
+}
+
+#[test]
+fn nothing_of_the_content_is_readable_in_a_sealed_frame() {
+    let key = key(Cipher::XChaCha20Poly1305, 1);
+    let frame = seal(&key, &binding(b"id"), &b"needle".repeat(100), Compression::None);
+    assert!(!frame.windows(6).any(|w| w == b"needle"));
+}
+
+#[test]
+fn empty_content_has_a_frame() {
+    for cipher in [Cipher::XChaCha20Poly1305, Cipher::Plain] {
+        let key = key(cipher, 1);
+        let frame = seal(&key, &binding(b"id"), b"", Compression::Zstd(3));
+        assert_eq!(frame.len(), OVERHEAD);
+        assert_eq!(open(&key, &binding(b"id"), &frame, 0), Ok(Vec::new()));
+    }
+}
+
+/// A film with a long text in it: one promising part is enough to try zstd.
+#[test]
+fn text_in_the_midst_of_noise_is_compressed() {
+    let key = key(Cipher::XChaCha20Poly1305, 1);
+    let mut content = vec![0; 3 << 20];
+    getrandom::fill(&mut content).expect("random");
+    content[1 << 20..2 << 20].fill(b'x');
+    let frame = seal(&key, &binding(b"x"), &content, Compression::Zstd(3));
+    assert!(frame.len() < (2 << 20) + (64 << 10));
+    assert_eq!(open(&key, &binding(b"x"), &frame, content.len()), Ok(content));
+}
+
+/// An authentic frame of a later release, which gave a reserved byte a meaning.
+#[test]
+fn reserved_bytes_in_use_are_refused_even_when_authentic() {
+    for at in [AT_RESERVED, AT_RESERVED_END, HEADER - 1] {
+        let key = key(Cipher::Plain, 1);
+        let mut frame = seal(&key, &binding(b"id"), b"content", Compression::None);
+        frame[at] = 1;
+        let header: Header = frame[..HEADER].try_into().expect("header");
+        let end = frame.len() - TAG;
+        let tag = cipher::protect(
+            &key,
+            &[0; NONCE],
+            &associated(&header, &binding(b"id")),
+            &mut frame[HEADER + NONCE..end],
+        );
+        frame[end..].copy_from_slice(&tag);
+        assert_eq!(
+            open(&key, &binding(b"id"), &frame, 100),
+            Err(SealError::Malformed("reserved bytes are in use"))
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_sealed_opens(

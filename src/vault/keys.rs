@@ -30,9 +30,18 @@ impl KdfCost {
     pub const DEFAULT: KdfCost = KdfCost { memory: 64 << 10, passes: 3, lanes: 1 };
     /// For tests.
     pub const TEST: KdfCost = KdfCost { memory: 64, passes: 1, lanes: 1 };
-    /// What a superblock may ask of a small machine at most: 4 GiB and 64 passes. More is damage or malice.
-    const MEMORY_MAX: u32 = 4 << 20;
+    /// What a superblock may ask of a small machine at most: 1 GiB and 64 passes. More is damage or malice,
+    /// and is refused before the first byte is allocated.
+    const MEMORY_MAX: u32 = 1 << 20;
     const PASSES_MAX: u32 = 64;
+    const LANES_MAX: u32 = 16;
+
+    /// Whether Argon2id takes it and a small machine bears it.
+    pub(super) fn is_bearable(&self) -> bool {
+        (1..=KdfCost::LANES_MAX).contains(&self.lanes)
+            && (1..=KdfCost::PASSES_MAX).contains(&self.passes)
+            && (8 * self.lanes..=KdfCost::MEMORY_MAX).contains(&self.memory)
+    }
 }
 
 // The contexts of BLAKE3's key derivation. They are part of the format.
@@ -76,8 +85,8 @@ pub(super) fn passphrase_wrapper(
     cost: KdfCost,
 ) -> Result<Key, VaultError> {
     let refused = |e: &dyn std::fmt::Display| VaultError::BadParameter(format!("key derivation: {e}"));
-    if cost.memory > KdfCost::MEMORY_MAX || cost.passes > KdfCost::PASSES_MAX {
-        return Err(refused(&"its stored cost is beyond reason"));
+    if !cost.is_bearable() {
+        return Err(refused(&"its cost is out of bounds"));
     }
     let params = Params::new(cost.memory, cost.passes, cost.lanes, Some(32)).map_err(|e| refused(&e))?;
     let mut key = Zeroizing::new([0; 32]);

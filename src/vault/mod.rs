@@ -2,9 +2,11 @@
 //!
 //! What holds:
 //! - The superblock exists twice (`superblock-a`, `superblock-b`), written one after the other
-//!   with a rising generation; open() takes the newest that is whole.
+//!   with a rising generation; open() takes the newest that is whole and signed under the master key.
 //! - A data key is stored (`key/<n>`) before its first use, wrapped by the master key.
-//! - An epoch is ours only after put-if-absent of `lease/<epoch>` said so; no pack is put before.
+//! - An epoch is ours only after put-if-absent of `lease/<epoch>` said so and no higher one is listed
+//!   then; no pack is put before.
+//! - A listing that does not come to its end is an error, never a short answer.
 
 use crate::seal::{self, Binding, Cipher, Compression, FrameKey, Kind, SealError};
 use crate::store::{Store, StoreError};
@@ -27,7 +29,11 @@ mod tests;
 
 pub use create::Created;
 pub use keys::KdfCost;
+pub use lease::Lease;
 pub use names::{pack_key, parse_pack_key};
+
+/// Bytes that a frame is longer than its (compressed) content.
+pub const FRAME_OVERHEAD: usize = seal::OVERHEAD;
 
 /// The one version of the bucket's format that this code reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -76,7 +82,7 @@ pub enum VaultError {
         found: String,
     },
     /// The secret opens no key slot.
-    #[error("wrong passphrase for the file system at {place}")]
+    #[error("wrong passphrase or recovery key for the file system at {place}")]
     WrongSecret {
         /// The storage URL.
         place: String,
@@ -84,6 +90,15 @@ pub enum VaultError {
     /// The file system is encrypted and no secret was given.
     #[error("the file system at {place} is encrypted and needs its passphrase")]
     SecretNeeded {
+        /// The storage URL.
+        place: String,
+    },
+    /// A secret was given, but there is no encryption: perhaps not the file system that was meant.
+    #[error(
+        "the file system at {place} is not encrypted, but a passphrase or recovery key was given for it: \
+         if it should be, someone has replaced it"
+    )]
+    NotEncrypted {
         /// The storage URL.
         place: String,
     },

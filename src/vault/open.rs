@@ -1,11 +1,13 @@
 //! Opening what mkfs made.
 
+use super::create::parameters_are_sound;
 use super::keys::{self, Key};
-use super::names::{KEYS, PAGE, SUPERBLOCKS};
+use super::names::{FIRST_KEY, KEYS, PAGE, SUPERBLOCKS, number_in};
 use super::superblock::{SUPERBLOCK_MAX, SlotKind, Superblock, Unusable, slot_identity};
 use super::{FORMAT_VERSION, Secret, Vault, VaultError, recovery};
 use crate::seal::{Cipher, FrameKey};
 use crate::store::{Store, StoreError};
+use crate::types::FsId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -13,18 +15,17 @@ use zeroize::Zeroizing;
 impl Vault {
     /// Whether there is a file system, and whether it needs a secret. Cheap: two gets.
     pub async fn needs_secret(store: &Arc<dyn Store>) -> Result<bool, VaultError> {
-        Ok(newest(&**store).await?.parameters.cipher != Cipher::Plain)
+        let copies = whole_copies(&**store).await?;
+        Ok(copies.first().is_some_and(|newest| newest.parameters.cipher != Cipher::Plain))
     }
 
-    /// Opens what mkfs made. Argon2id runs on the calling thread.
+    /// Opens what mkfs made. Argon2id runs on the calling thread. A secret that is not needed is refused:
+    /// who has one believes that the file system is encrypted, and somebody may have put one in its place
+    /// that is not.
     pub async fn open(store: Arc<dyn Store>, secret: Option<Secret>) -> Result<Vault, VaultError> {
-        let superblock = newest(&*store).await?;
+        let copies = whole_copies(&*store).await?;
         let place = store.describe();
-        let master = master_key(&superblock, secret.as_ref(), &place)?;
-        if !superblock.is_signed_by(&master) {
-            let what = format!("the superblock at {place}: it was changed by someone without the key");
-            return Err(VaultError::Damaged { what });
-        }
+        let (superblock, master) = authentic(copies, secret.as_ref(), &place)?;
         let (fs, parameters) = (superblock.fs, superblock.parameters);
         let data_keys = data_keys(&*store, fs, &master, parameters.cipher).await?;
         if data_keys.is_empty() {
@@ -34,35 +35,62 @@ impl Vault {
     }
 }
 
-/// The newest whole copy. A damaged one is only worth a line while the other is whole.
-async fn newest(store: &dyn Store) -> Result<Superblock, VaultError> {
+/// What `superblock-a` or `superblock-b` holds; `None` when it is not there.
+async fn copy(store: &dyn Store, name: &str) -> Result<Option<Result<Superblock, Unusable>>, StoreError> {
+    match store.get(name, Some(0..SUPERBLOCK_MAX)).await {
+        Ok(bytes) => Ok(Some(Superblock::parse(&bytes))),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The whole copies, at least one, the newest first. A damaged one is only worth a line while the other is
+/// whole. A store that fails is not taken for a missing copy: it might hide the newer one.
+async fn whole_copies(store: &dyn Store) -> Result<Vec<Superblock>, VaultError> {
     let place = store.describe();
-    let (mut best, mut damage): (Option<Superblock>, Vec<String>) = (None, Vec::new());
-    for name in SUPERBLOCKS {
-        let bytes = match store.get(name, Some(0..SUPERBLOCK_MAX)).await {
-            Err(StoreError::NotFound { .. }) => {
-                damage.push(format!("{name}: missing"));
-                continue;
-            }
-            other => other?,
-        };
-        match Superblock::parse(&bytes) {
-            Ok(copy) if best.as_ref().is_none_or(|b| copy.generation > b.generation) => best = Some(copy),
-            Ok(_) => {}
-            Err(Unusable::TooNew(found)) => {
+    let (a, b) = tokio::join!(copy(store, SUPERBLOCKS[0]), copy(store, SUPERBLOCKS[1]));
+    let (mut copies, mut damage, mut missing) = (Vec::new(), Vec::new(), 0);
+    for (name, found) in SUPERBLOCKS.iter().zip([a?, b?]) {
+        match found {
+            Some(Ok(copy)) => copies.push(copy),
+            Some(Err(Unusable::TooNew(found))) => {
                 return Err(VaultError::TooNew { place, found, known: FORMAT_VERSION });
             }
-            Err(Unusable::Damaged(reason)) => damage.push(format!("{name}: {reason}")),
+            Some(Err(Unusable::Damaged(reason))) => damage.push(format!("{name}: {reason}")),
+            None => {
+                missing += 1;
+                damage.push(format!("{name}: it is missing"));
+            }
         }
     }
-    match best {
-        Some(superblock) => {
-            damage.iter().for_each(|d| tracing::warn!(%place, "a copy of the superblock can't be used: {d}"));
-            Ok(superblock)
-        }
-        None if damage.iter().all(|d| d.ends_with("missing")) => Err(VaultError::NoFileSystem { place }),
-        None => Err(VaultError::Damaged { what: format!("{place}: {}", damage.join("; ")) }),
+    if missing == SUPERBLOCKS.len() {
+        return Err(VaultError::NoFileSystem { place });
     }
+    if copies.is_empty() {
+        return Err(VaultError::Damaged { what: format!("{place}: {}", damage.join("; ")) });
+    }
+    damage.iter().for_each(|d| tracing::warn!(%place, "a copy of the superblock can't be used: {d}"));
+    copies.sort_by_key(|copy| std::cmp::Reverse(copy.generation));
+    Ok(copies)
+}
+
+/// The newest copy that the holder of the master key wrote, and that key. A secret that the newest copy
+/// does not take is wrong, whatever an older one says: it may be a passphrase that was changed since.
+fn authentic(
+    copies: Vec<Superblock>,
+    secret: Option<&Secret>,
+    place: &str,
+) -> Result<(Superblock, Key), VaultError> {
+    for copy in copies {
+        let master = master_key(&copy, secret, place)?;
+        if copy.is_signed_by(&master) && parameters_are_sound(&copy.parameters).is_ok() {
+            return Ok((copy, master));
+        }
+        let generation = copy.generation;
+        tracing::warn!(%place, generation, "a copy of the superblock was changed by someone without the key");
+    }
+    let what = format!("the superblock at {place}: it was changed by someone without the key");
+    Err(VaultError::Damaged { what })
 }
 
 fn master_key(superblock: &Superblock, secret: Option<&Secret>, place: &str) -> Result<Key, VaultError> {
@@ -70,6 +98,9 @@ fn master_key(superblock: &Superblock, secret: Option<&Secret>, place: &str) -> 
         Some(Secret::RecoveryKey(text)) => Some(recovery::from_text(text)?),
         _ => None,
     };
+    if superblock.parameters.cipher == Cipher::Plain && secret.is_some() {
+        return Err(VaultError::NotEncrypted { place: place.to_owned() });
+    }
     for slot in &superblock.slots {
         let wrapper = match (&slot.kind, secret) {
             (SlotKind::Open, _) => {
@@ -98,16 +129,18 @@ fn master_key(superblock: &Superblock, secret: Option<&Secret>, place: &str) -> 
 /// All data keys: a bounded listing, one object for each time that a key was rotated.
 async fn data_keys(
     store: &dyn Store,
-    fs: crate::types::FsId,
+    fs: FsId,
     master: &Key,
     cipher: Cipher,
 ) -> Result<BTreeMap<u32, FrameKey>, VaultError> {
     let mut found = BTreeMap::new();
     let page = store.list(KEYS, None, PAGE).await?;
+    if page.more {
+        // Without the newest we would seal under a retired key.
+        return Err(VaultError::Damaged { what: format!("{KEYS}: more than {PAGE} objects") });
+    }
     for object in page.objects {
-        let Some(number) = object.key.strip_prefix(KEYS).and_then(|n| u32::from_str_radix(n, 16).ok()) else {
-            continue;
-        };
+        let Some(number) = number_in(KEYS, &object.key).filter(|n| *n >= FIRST_KEY) else { continue };
         let body = store.get(&object.key, Some(0..SUPERBLOCK_MAX)).await?;
         let secret = keys::open_data_key(fs, master, number, &body)?;
         found.insert(number, FrameKey { number, cipher, secret });

@@ -1,8 +1,8 @@
 //! The superblock's bytes (docs/format.md "Superblock").
 //!
-//! Magic and version stand first and will always: an older program can say "too new" of any later form.
-//! The checksum tells a damaged copy from a whole one without a key; the MAC, under the master key, tells
-//! that nobody changed what mkfs wrote.
+//! Of every version, now and later, magic and version stand first and a checksum over the rest last: so an
+//! older program can say "too new" of any later form, and a damaged copy is never taken for one. The MAC,
+//! under the master key, tells that nobody changed what mkfs wrote.
 
 use super::keys::{self, KdfCost, Key};
 use super::{FORMAT_VERSION, Parameters};
@@ -12,14 +12,17 @@ use crate::types::{ChunkSizes, FieldReader, FsId};
 const MAGIC: &[u8; 8] = b"PAILSUPR";
 const CHECKSUM: usize = 32;
 const MAC: usize = 32;
-/// Nothing sensible is longer; nothing longer is read.
+/// No superblock of any version is longer; nothing longer is read.
 pub(super) const SUPERBLOCK_MAX: u64 = 64 << 10;
+
+/// Each slot may cost an Argon2id: more of them are damage or malice.
+const SLOTS_MAX: u16 = 16;
 
 const COMPRESSION_NONE: u8 = 0;
 const COMPRESSION_ZSTD: u8 = 1;
 
 /// How a slot's secret becomes the key that wraps the master key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum SlotKind {
     /// The master key itself (`--plain`).
     Open,
@@ -33,8 +36,8 @@ const SLOT_OPEN: u8 = 0;
 const SLOT_PASSPHRASE: u8 = 1;
 const SLOT_RECOVERY: u8 = 2;
 
-/// A way to the master key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A way to the master key. No `Debug`: an open slot holds it.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Slot {
     pub id: u32,
     pub kind: SlotKind,
@@ -47,7 +50,8 @@ pub(super) fn slot_identity(id: u32) -> String {
     format!("slot/{id:08x}")
 }
 
-#[derive(Clone, Debug)]
+/// A copy that is whole; whether it is authentic, [`Superblock::is_signed_by`] says.
+#[derive(Clone)]
 pub(super) struct Superblock {
     pub generation: u64,
     pub fs: FsId,
@@ -121,15 +125,16 @@ impl Superblock {
         if start.take(MAGIC.len()) != Some(MAGIC) {
             return Err(Unusable::Damaged("it does not begin as a superblock does"));
         }
-        match start.u32() {
-            Some(FORMAT_VERSION) => {}
-            Some(version) if version > FORMAT_VERSION => return Err(Unusable::TooNew(version)),
-            _ => return Err(Unusable::Damaged("it has no version that ever was")),
-        }
+        let version = start.u32().ok_or(Unusable::Damaged("it is cut short"))?;
         let (body, checksum) =
             bytes.split_last_chunk::<CHECKSUM>().ok_or(Unusable::Damaged("it is cut short"))?;
         if blake3::hash(body) != *checksum {
             return Err(Unusable::Damaged("its checksum is wrong"));
+        }
+        match version {
+            FORMAT_VERSION => {}
+            version if version > FORMAT_VERSION => return Err(Unusable::TooNew(version)),
+            _ => return Err(Unusable::Damaged("it has no version that ever was")),
         }
         let (signed, mac) = body.split_last_chunk::<MAC>().ok_or(Unusable::Damaged("it is cut short"))?;
         Self::fields(signed, *mac).ok_or(Unusable::Damaged("a field has no meaning"))
@@ -154,9 +159,25 @@ impl Superblock {
         let label_len = r.u16()?;
         let label = String::from_utf8(r.take(label_len.into())?.to_vec()).ok()?;
         let count = r.u16()?;
+        if count > SLOTS_MAX {
+            return None;
+        }
         let slots = (0..count).map(|_| slot(&mut r)).collect::<Option<Vec<Slot>>>()?;
         let parameters = Parameters { label, cipher, chunk_sizes, pack_size, compression };
-        r.0.is_empty().then(|| Superblock { generation, fs, parameters, slots, mac, signed: signed.to_vec() })
+        // The key lies open exactly when nothing is encrypted: anything between is an attempt to trick us.
+        let open = slots.iter().filter(|slot| slot.kind == SlotKind::Open).count();
+        let consistent = match cipher {
+            Cipher::Plain => open == 1 && slots.len() == 1,
+            Cipher::XChaCha20Poly1305 => open == 0,
+        };
+        (r.0.is_empty() && consistent).then(|| Superblock {
+            generation,
+            fs,
+            parameters,
+            slots,
+            mac,
+            signed: signed.to_vec(),
+        })
     }
 
     /// Whether this is what the holder of the master key wrote.
@@ -173,6 +194,9 @@ fn slot(r: &mut FieldReader<'_>) -> Option<Slot> {
     let salt = r.array()?;
     let len = r.u16()?;
     let wrapped = r.take(len.into())?.to_vec();
+    if kind == SLOT_PASSPHRASE && !cost.is_bearable() {
+        return None;
+    }
     let kind = match kind {
         SLOT_OPEN => SlotKind::Open,
         SLOT_PASSPHRASE => SlotKind::Passphrase { salt, cost },
