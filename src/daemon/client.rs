@@ -113,6 +113,11 @@ impl Client {
         self.tell(&Question::LogLevel { level: level.to_owned() })
     }
 
+    /// The same for a daemon in this very process: its lock goes later.
+    pub fn unmount_here(&self, progress: OnProgress<'_>) -> Result<(), AskError> {
+        self.ask(&Question::Unmount { lazy: false }, progress).map(drop)
+    }
+
     /// Sends everything, unmounts, and returns when the daemon has ended: bytes that are left in the cache.
     pub fn unmount(&self, lazy: bool, progress: OnProgress<'_>) -> Result<u64, AskError> {
         let answer = self.ask(&Question::Unmount { lazy }, progress)?;
