@@ -47,14 +47,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     println!("   {}", made.recovery_key.as_ref().map_or("", |k| k.as_str()));
 
     println!("2. mount.pail {url} {}", mnt.display());
-    let daemon = Daemon::start(settings(&url, &top, &mnt), Some(Secret::Passphrase(passphrase())), Box::new(|_| true))?;
+    let daemon = Daemon::start(
+        settings(&url, &top, &mnt),
+        Some(Secret::Passphrase(passphrase())),
+        Box::new(|_| true),
+    )?;
     let served = std::thread::spawn(move || daemon.run());
     let shown = show(&mnt).and_then(|()| if args.once { unmount(&mnt) } else { invite(&mnt) });
     if shown.is_err() {
         // The first failure is the one to tell.
         let _ = unmount(&mnt);
     }
-    let ended = served.join().map_err(|_| Failure::new(exit::UNEXPECTED, "the daemon's thread panicked"))??;
+    let ended =
+        served.join().map_err(|_| Failure::new(exit::UNEXPECTED, "the daemon's thread panicked"))??;
     shown?;
     println!("5. Unmounted cleanly; {} bytes are left in the cache.", ended.left_bytes);
     println!("   Everything lies in {}; remove it when you have seen enough.", top.display());
@@ -65,11 +70,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn prepare(top: &Path) -> Result<(), Failure> {
     if top.exists() {
         if !top.join(MARK).exists() {
-            let taken = Failure::new(exit::NOT_EMPTY, format!("{} is there and not this demo's", top.display()));
+            let taken =
+                Failure::new(exit::NOT_EMPTY, format!("{} is there and not this demo's", top.display()));
             return Err(taken.hint("choose another place with --dir"));
         }
         if Client::of(&top.join("mnt")).is_ok() {
-            let mounted = Failure::new(exit::MOUNTED_HERE, format!("a demo is mounted at {}/mnt", top.display()));
+            let mounted =
+                Failure::new(exit::MOUNTED_HERE, format!("a demo is mounted at {}/mnt", top.display()));
             return Err(mounted.hint("end it first: Ctrl-C, or umount"));
         }
         fs::remove_dir_all(top).map_err(io(top))?;

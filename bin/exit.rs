@@ -60,7 +60,9 @@ impl Failure {
 
 fn store(e: &StoreError) -> (i32, Option<&'static str>) {
     match e {
-        StoreError::NoPlace { .. } => (LOCATION, Some("check the storage URL; mkfs.pail makes a new file system")),
+        StoreError::NoPlace { .. } => {
+            (LOCATION, Some("check the storage URL; mkfs.pail makes a new file system"))
+        }
         StoreError::BadUrl { .. } => (LOCATION, None),
         StoreError::Full { .. } => (FULL, Some("make room in the store and try again")),
         StoreError::Denied { .. } => (REFUSED, Some("check the permissions of the store")),
@@ -75,7 +77,9 @@ fn vault(e: &VaultError) -> (i32, Option<&'static str>) {
         VaultError::NoFileSystem { .. } => {
             (NO_FILE_SYSTEM, Some("check the storage URL, or make a file system with mkfs.pail"))
         }
-        VaultError::NotEmpty { .. } => (NOT_EMPTY, Some("choose another place, or --force to delete everything in it")),
+        VaultError::NotEmpty { .. } => {
+            (NOT_EMPTY, Some("choose another place, or --force to delete everything in it"))
+        }
         VaultError::WrongSecret { .. } => (PASSPHRASE, None),
         VaultError::SecretNeeded { .. } => (PASSPHRASE, Some("give it on stdin or in the authfile")),
         VaultError::NotEncrypted { .. } => {
@@ -83,7 +87,9 @@ fn vault(e: &VaultError) -> (i32, Option<&'static str>) {
         }
         VaultError::TooNew { .. } => (TOO_NEW, Some("install a newer Pail")),
         VaultError::BadParameter(_) => (USAGE, None),
-        VaultError::Damaged { .. } | VaultError::Sealed { .. } | VaultError::Crowded { .. } => (UNEXPECTED, None),
+        VaultError::Damaged { .. } | VaultError::Sealed { .. } | VaultError::Crowded { .. } => {
+            (UNEXPECTED, None)
+        }
     }
 }
 
@@ -113,9 +119,13 @@ fn start(e: &StartError) -> (i32, Option<&'static str>) {
         StartError::Mounted { .. } => (MOUNTED_HERE, Some("unmount it first with umount.pail")),
         StartError::NoMetadata { .. } => (
             METADATA,
-            Some("use the --cachedir that it was last mounted with; this release can't restore metadata from the store"),
+            Some(
+                "use the --cachedir that it was last mounted with; this release can't restore metadata from the store",
+            ),
         ),
-        StartError::Fuse(FuseError::NoDevice(_)) => (NO_FUSE, Some("load the kernel's fuse module (modprobe fuse)")),
+        StartError::Fuse(FuseError::NoDevice(_)) => {
+            (NO_FUSE, Some("load the kernel's fuse module (modprobe fuse)"))
+        }
         StartError::Fuse(FuseError::MountPoint { .. }) => (NO_MOUNT_POINT, Some("make the directory first")),
         StartError::Fuse(FuseError::Mount { .. }) => (CANT_MOUNT, Some("mounting needs root")),
         StartError::Flow(_) | StartError::System(_) => (UNEXPECTED, None),
@@ -149,7 +159,9 @@ impl From<AskError> for Failure {
         let about = match &e {
             AskError::NotMounted(_) => (NO_MOUNT_POINT, Some("`findmnt -t fuse.pail` lists what is mounted")),
             AskError::Busy(_) => (BUSY, Some("`fuser -m DIR` shows by whom; or --lazy")),
-            AskError::NoAnswer { .. } => (UNEXPECTED, Some("if its daemon is dead, mounting again recovers everything")),
+            AskError::NoAnswer { .. } => {
+                (UNEXPECTED, Some("if its daemon is dead, mounting again recovers everything"))
+            }
             AskError::Refused(_) => (UNEXPECTED, None),
         };
         made(e.to_string(), about)

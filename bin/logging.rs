@@ -29,7 +29,8 @@ pub fn start(file: Option<&Path>, debug: bool) -> Result<SetLevel, Failure> {
         None => fmt.with_writer(std::io::stderr).with_ansi(false).boxed(),
         Some(path) => {
             let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-            let file = opened.map_err(|e| Failure::new(exit::LOG_FILE, format!("log file {}: {e}", path.display())))?;
+            let file = opened
+                .map_err(|e| Failure::new(exit::LOG_FILE, format!("log file {}: {e}", path.display())))?;
             fmt.with_writer(Mutex::new(file)).with_ansi(false).boxed()
         }
     };

@@ -28,7 +28,8 @@ pub struct Common {
 pub fn storage_url(text: &str) -> Result<StorageUrl, Failure> {
     match StorageUrl::parse(text)? {
         StorageUrl::Local(path) => {
-            let path = std::path::absolute(&path).map_err(|e| Failure::new(exit::LOCATION, format!("{text}: {e}")))?;
+            let path = std::path::absolute(&path)
+                .map_err(|e| Failure::new(exit::LOCATION, format!("{text}: {e}")))?;
             Ok(StorageUrl::Local(path))
         }
         other => Ok(other),
@@ -59,7 +60,8 @@ pub fn auth_entry(common: &Common, url: &StorageUrl) -> Result<AuthEntry, Failur
 pub fn cache_dir(common: &Common, entry: &AuthEntry) -> Result<PathBuf, Failure> {
     let chosen = common.cachedir.clone().or_else(|| entry.cachedir.clone().map(PathBuf::from));
     let chosen = chosen.unwrap_or_else(default_cache_dir);
-    std::path::absolute(&chosen).map_err(|e| Failure::new(exit::CACHE_DIR, format!("{}: {e}", chosen.display())))
+    std::path::absolute(&chosen)
+        .map_err(|e| Failure::new(exit::CACHE_DIR, format!("{}: {e}", chosen.display())))
 }
 
 /// The passphrase: the authfile's, else a line of stdin when that is no terminal, else asked for (twice
@@ -69,13 +71,15 @@ pub fn passphrase(entry: &AuthEntry, new: bool) -> Result<Zeroizing<String>, Fai
         return Ok(Zeroizing::new(passphrase.clone()));
     }
     let refuse = |what: &str| Failure::new(exit::PASSPHRASE, what.to_owned());
-    let failed = |e: std::io::Error| Failure::new(exit::PASSPHRASE, format!("can't read the passphrase: {e}"));
+    let failed =
+        |e: std::io::Error| Failure::new(exit::PASSPHRASE, format!("can't read the passphrase: {e}"));
     if !std::io::stdin().is_terminal() {
         let mut line = Zeroizing::new(String::new());
         std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
         let passphrase = Zeroizing::new(line.trim_end_matches(['\n', '\r']).to_owned());
         if passphrase.is_empty() {
-            return Err(refuse("the passphrase on stdin is empty").hint("echo the passphrase into it, or use the authfile"));
+            return Err(refuse("the passphrase on stdin is empty")
+                .hint("echo the passphrase into it, or use the authfile"));
         }
         return Ok(passphrase);
     }

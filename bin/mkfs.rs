@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     said.iter().for_each(|line| eprintln!("mkfs.pail: {line}"));
     let chunk_sizes = u32::try_from(args.chunk_size).ok().and_then(ChunkSizes::around);
     let chunk_sizes = chunk_sizes.ok_or_else(|| usage("--chunk-size is 4K to 4M".to_owned()))?;
-    let pack_size = u32::try_from(args.pack_size).map_err(|_| usage("--pack-size is 64K to 1G".to_owned()))?;
+    let pack_size =
+        u32::try_from(args.pack_size).map_err(|_| usage("--pack-size is 64K to 1G".to_owned()))?;
     let parameters = Parameters {
         label: args.label.clone(),
         cipher: if args.plain { Cipher::Plain } else { Cipher::XChaCha20Poly1305 },

@@ -5,8 +5,8 @@
 //! "ready" or the failure comes back through its stdout.
 
 use crate::exit::{self, Failure};
-use crate::login::{self, Common, shown};
 use crate::logging;
+use crate::login::{self, Common, shown};
 use crate::sizes;
 use pail::daemon::{CacheDir, Daemon, MountSettings};
 use pail::fuse::MountOptions;
@@ -123,11 +123,13 @@ fn take_options(args: &mut Args) -> Result<Vec<String>, Failure> {
         let (name, value) = option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v)));
         let value = || value.ok_or_else(|| usage(format!("-o {name} needs a value")));
         match name.replace('_', "-").as_str() {
-            "" | "rw" | "defaults" | "auto" | "noauto" | "user" | "nouser" | "users" | "nofail" | "-netdev"
-            | "netdev" | "suid" | "dev" | "exec" | "async" | "atime" | "relatime" | "strictatime" | "lazytime"
-            | "diratime" => {}
+            "" | "rw" | "defaults" | "auto" | "noauto" | "user" | "nouser" | "users" | "nofail"
+            | "-netdev" | "netdev" | "suid" | "dev" | "exec" | "async" | "atime" | "relatime"
+            | "strictatime" | "lazytime" | "diratime" => {}
             "ro" => args.ro = true,
-            "nosuid" | "nodev" | "noexec" | "noatime" | "nodiratime" | "sync" | "dirsync" => flags.push(name.to_owned()),
+            "nosuid" | "nodev" | "noexec" | "noatime" | "nodiratime" | "sync" | "dirsync" => {
+                flags.push(name.to_owned())
+            }
             "allow-other" => args.allow_other = true,
             "allow-root" => args.allow_root = true,
             "fg" => args.fg = true,
@@ -137,7 +139,9 @@ fn take_options(args: &mut Args) -> Result<Vec<String>, Failure> {
             "cachesize" => args.cachesize = Some(sizes::size(value()?).map_err(usage)?),
             "compress" => args.compress = Some(value()?.to_owned()),
             "log" => args.log = Some(value()?.into()),
-            "threads" => args.threads = value()?.parse().map_err(|_| usage(format!("-o {option}: no number")))?,
+            "threads" => {
+                args.threads = value()?.parse().map_err(|_| usage(format!("-o {option}: no number")))?
+            }
             "upload-delay" => args.upload_delay = Some(sizes::seconds(value()?).map_err(usage)?),
             "fs-name" | "fsname" => args.fs_name = Some(value()?.to_owned()),
             other if other.starts_with("x-") || other.starts_with("comment") => {}
@@ -168,7 +172,9 @@ fn orders(args: &Args) -> Result<Orders, Failure> {
     let entry = login::auth_entry(&args.common, &url)?;
     let usage = |what: String| Failure::new(exit::USAGE, what);
     let compress = args.compress.clone().or_else(|| entry.compress.clone());
-    if let Some(said) = compress.as_deref().map(sizes::compression).transpose().map_err(usage)?.and_then(|(_, s)| s) {
+    if let Some(said) =
+        compress.as_deref().map(sizes::compression).transpose().map_err(usage)?.and_then(|(_, s)| s)
+    {
         eprintln!("mount.pail: {said}");
     }
     if !Path::new("/dev/fuse").exists() {
@@ -177,7 +183,10 @@ fn orders(args: &Args) -> Result<Orders, Failure> {
     }
     pail::fuse::check_mount_point(&args.dir).map_err(|e| Failure::from(pail::daemon::StartError::from(e)))?;
     if std::fs::read_dir(&args.dir).is_ok_and(|mut entries| entries.next().is_some()) && !args.common.quiet {
-        eprintln!("mount.pail: warning: {} is not empty; what is in it is hidden while mounted", shown(&args.dir));
+        eprintln!(
+            "mount.pail: warning: {} is not empty; what is in it is hidden while mounted",
+            shown(&args.dir)
+        );
     }
     let cachedir = login::cache_dir(&args.common, &entry)?;
     // A passphrase in the authfile is passed on also to a file system that says it is plain: it is refused
@@ -239,8 +248,13 @@ fn start(orders: &mut Orders, set_level: logging::SetLevel) -> Result<Daemon, Fa
 fn serve(daemon: Daemon) -> Result<(), Failure> {
     let ended = daemon.run()?;
     if ended.left_bytes > 0 {
-        let what = format!("{} in {} files are not in the store yet", sizes::show(ended.left_bytes), ended.left_files);
-        return Err(Failure::new(exit::LEFT_IN_CACHE, what).hint("they are safe in the cache; the next mount sends them"));
+        let what = format!(
+            "{} in {} files are not in the store yet",
+            sizes::show(ended.left_bytes),
+            ended.left_files
+        );
+        return Err(Failure::new(exit::LEFT_IN_CACHE, what)
+            .hint("they are safe in the cache; the next mount sends them"));
     }
     Ok(())
 }
@@ -275,7 +289,8 @@ fn start_daemon(orders: &Orders) -> Result<(), Failure> {
     }
     match word.trim() {
         "ready" => Ok(()),
-        "" => Err(Failure::new(exit::UNEXPECTED, "the daemon ended before it was ready").hint("its log may tell why")),
+        "" => Err(Failure::new(exit::UNEXPECTED, "the daemon ended before it was ready")
+            .hint("its log may tell why")),
         told => Err(serde_json::from_str(told).map_err(|e| failed(e.into()))?),
     }
 }

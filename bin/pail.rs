@@ -4,8 +4,8 @@
 mod ctl;
 mod demo;
 mod exit;
-mod login;
 mod logging;
+mod login;
 mod mkfs;
 mod mount;
 mod progress;
@@ -51,12 +51,18 @@ enum Tool {
 }
 
 /// Names that the program goes by, and the tool that each is.
-const NAMES: [(&str, &str); 5] =
-    [("mkfs.pail", "mkfs"), ("mount.pail", "mount"), ("umount.pail", "umount"), ("pailctl", "ctl"), ("pailstat", "stat")];
+const NAMES: [(&str, &str); 5] = [
+    ("mkfs.pail", "mkfs"),
+    ("mount.pail", "mount"),
+    ("umount.pail", "umount"),
+    ("pailctl", "ctl"),
+    ("pailstat", "stat"),
+];
 
 fn arguments() -> Vec<OsString> {
     let mut args: Vec<OsString> = std::env::args_os().collect();
-    let called = args.first().map(Path::new).and_then(Path::file_name).and_then(|n| n.to_str()).unwrap_or_default();
+    let called =
+        args.first().map(Path::new).and_then(Path::file_name).and_then(|n| n.to_str()).unwrap_or_default();
     if let Some((_, tool)) = NAMES.iter().find(|(name, _)| *name == called) {
         args.insert(1, OsString::from(tool));
     }

@@ -9,7 +9,8 @@ const DEFAULT_LEVEL: i32 = 3;
 pub fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let (number, unit) = (digits.trim(), text[digits.len()..].to_ascii_lowercase());
-    let number: u64 = number.parse().map_err(|_| format!("{text:?} is no size: use 30G, 512M or a number of KiB"))?;
+    let number: u64 =
+        number.parse().map_err(|_| format!("{text:?} is no size: use 30G, 512M or a number of KiB"))?;
     let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
         "" if unit.is_empty() => 10,
         "" => 0,
@@ -24,14 +25,17 @@ pub fn size(text: &str) -> Result<u64, String> {
 
 /// Seconds, also with a fraction.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.trim_end_matches('s').parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    let number: f64 =
+        text.trim_end_matches('s').parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
     Duration::try_from_secs_f64(number).map_err(|_| format!("{text:?} is no number of seconds"))
 }
 
 /// `none`, `zstd`, `zstd-9`, and S3QL's forms, which become zstd's levels: with what to say about it.
 pub fn compression(text: &str) -> Result<(Compression, Option<String>), String> {
     let (name, level) = match text.split_once('-') {
-        Some((name, level)) => (name, Some(level.parse::<i32>().map_err(|_| format!("{text:?}: no such level"))?)),
+        Some((name, level)) => {
+            (name, Some(level.parse::<i32>().map_err(|_| format!("{text:?}: no such level"))?))
+        }
         None => (text, None),
     };
     match (name, level) {

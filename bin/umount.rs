@@ -23,8 +23,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let left = client.unmount(args.lazy, &mut |bytes, files| sending.left(bytes, files))?;
     drop(sending);
     if left > 0 {
-        let what = format!("{} is unmounted, but {} are not in the store yet", shown(&args.dir), sizes::show(left));
-        return Err(Failure::new(exit::LEFT_IN_CACHE, what).hint("they are safe in the cache; the next mount sends them"));
+        let what =
+            format!("{} is unmounted, but {} are not in the store yet", shown(&args.dir), sizes::show(left));
+        return Err(Failure::new(exit::LEFT_IN_CACHE, what)
+            .hint("they are safe in the cache; the next mount sends them"));
     }
     Ok(())
 }

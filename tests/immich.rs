@@ -49,7 +49,8 @@ fn worker(top: &Path, number: u64) -> Expected {
     for i in 0..PHOTOS_EACH {
         let seed = number * 1_000_000 + i;
         let len = (2 << 20) + (seed * 7_919 % (8 << 20)) as usize;
-        let upload = PathBuf::from(format!("upload/user/{:02x}/{:02x}/{seed:016x}.jpg", seed % 251, seed % 13));
+        let upload =
+            PathBuf::from(format!("upload/user/{:02x}/{:02x}/{seed:016x}.jpg", seed % 251, seed % 13));
         put(top, upload.clone(), seed, len, &mut all);
         let library = PathBuf::from(format!("library/admin/2026/{:02}/IMG_{seed:08}.jpg", seed % 12 + 1));
         fs::create_dir_all(top.join(&library).parent().expect("a parent")).expect("create_dir_all");
@@ -60,7 +61,8 @@ fn worker(top: &Path, number: u64) -> Expected {
     for i in 0..THUMBS_EACH {
         let seed = number * 1_000_000 + 500_000 + i;
         let len = (5 << 10) + (seed * 104_729 % (195 << 10)) as usize;
-        let at = format!("thumbs/user/{:02x}/{:02x}/{seed:016x}-preview.webp", seed * 31 % 256, seed * 17 % 256);
+        let at =
+            format!("thumbs/user/{:02x}/{:02x}/{seed:016x}-preview.webp", seed * 31 % 256, seed * 17 % 256);
         put(top, PathBuf::from(at), seed, len, &mut all);
     }
     all

@@ -51,7 +51,8 @@ fn sections(text: &str) -> Result<Vec<Section>, BadAuthfile> {
             found.push(Section { url: String::new(), keys: Vec::new() });
             continue;
         }
-        let (key, value) = line.split_once([':', '=']).ok_or_else(|| bad("neither a section nor `key: value`"))?;
+        let (key, value) =
+            line.split_once([':', '=']).ok_or_else(|| bad("neither a section nor `key: value`"))?;
         let section = found.last_mut().ok_or_else(|| bad("a key before the first [section]"))?;
         let (key, value) = (key.trim().to_lowercase(), value.trim().to_owned());
         match key.as_str() {

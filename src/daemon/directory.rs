@@ -80,7 +80,14 @@ impl CacheDir {
     fn lock_file(&self) -> Result<File, StartError> {
         let path = self.path.join("lock");
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path).map_err(|e| io(&path, e))
+        options
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| io(&path, e))
     }
 
     /// Takes the lock; false: a daemon has it.

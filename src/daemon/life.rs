@@ -205,7 +205,9 @@ fn on_signals(shared: &Arc<Shared>, signals: &mut Signals) {
             match shared.mounted.unmount() {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::warn!("the mount is busy: it is detached, and ends when nobody uses it any more");
+                    tracing::warn!(
+                        "the mount is busy: it is detached, and ends when nobody uses it any more"
+                    );
                     let _ = shared.mounted.detach();
                 }
                 Err(error) => tracing::error!(%error, "could not be unmounted"),

@@ -10,7 +10,7 @@ use crate::fs::{Fs, FsOptions};
 use crate::fuse::{FuseError, MountOptions, Mounted, check_mount_point};
 use crate::meta::{Identity, Meta, MetaError};
 use crate::seal::Compression;
-use crate::store::{Store, StorageUrl, StoreError, open_store, retry::RetryStore};
+use crate::store::{StorageUrl, Store, StoreError, open_store, retry::RetryStore};
 use crate::types::{Ino, Nanos};
 use crate::vault::{Secret, Vault, VaultError};
 use std::path::PathBuf;
@@ -144,7 +144,10 @@ fn open_meta(settings: &MountSettings, vault: &Vault, directory: &CacheDir) -> R
             let (url, path) = (settings.url.to_string(), directory.path().display().to_string());
             return Err(StartError::NoMetadata { url, path });
         }
-        let failed = |e: std::io::Error| StartError::CacheDir { path: dir.display().to_string(), reason: e.to_string() };
+        let failed = |e: std::io::Error| StartError::CacheDir {
+            path: dir.display().to_string(),
+            reason: e.to_string(),
+        };
         std::fs::create_dir_all(&dir).map_err(failed)?;
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         Meta::create(&dir, identity, uid, gid)?;
@@ -234,9 +237,11 @@ impl Daemon {
         let fs = Fs::new(Arc::clone(&meta), Arc::clone(&cache), Arc::clone(&flow), fs_options);
         let mounted = Mounted::start(Arc::clone(&fs), &settings.mount_point, &settings.fuse);
         let mounted = Arc::new(mounted.inspect_err(|_| drop(flow.stop(false)))?);
-        let shared = Arc::new(Shared::new(settings.url.to_string(), label, meta, cache, flow, fs, mounted, set_level));
+        let shared =
+            Arc::new(Shared::new(settings.url.to_string(), label, meta, cache, flow, fs, mounted, set_level));
         let link = register(shared.mounted.device(), directory.path());
-        let link = link.inspect_err(|error| tracing::warn!(%error, "pailctl and pailstat will not find this mount"));
+        let link =
+            link.inspect_err(|error| tracing::warn!(%error, "pailctl and pailstat will not find this mount"));
         control::serve(&shared, &directory).map_err(StartError::System)?;
         Ok(Daemon { shared, directory, link: link.ok() })
     }

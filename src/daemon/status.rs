@@ -31,7 +31,13 @@ pub struct Status {
 }
 
 /// Gathers them.
-pub(super) fn gather(url: &str, label: &str, meta: &Meta, cache: &Cache, flow: &Flow) -> Result<Status, MetaError> {
+pub(super) fn gather(
+    url: &str,
+    label: &str,
+    meta: &Meta,
+    cache: &Cache,
+    flow: &Flow,
+) -> Result<Status, MetaError> {
     let (totals, stats, progress) = (meta.totals()?, cache.stats(), flow.progress());
     Ok(Status {
         url: url.to_owned(),

@@ -30,11 +30,20 @@ pub(super) struct Batch<'a> {
     /// Cut, and waiting for their packs, in the order of their cutting.
     waiting: VecDeque<FileFlush>,
     commits: usize,
+    /// Committed, and to be told of once that is durable.
+    committed: Vec<Ino>,
 }
 
 impl<'a> Batch<'a> {
     pub fn new(flow: &'a Arc<Flow>, number: u64) -> Batch<'a> {
-        Batch { flow, number, packs: Packs::new(flow), waiting: VecDeque::new(), commits: 0 }
+        Batch {
+            flow,
+            number,
+            packs: Packs::new(flow),
+            waiting: VecDeque::new(),
+            commits: 0,
+            committed: Vec::new(),
+        }
     }
 
     /// Cuts a file and sends its chunks.
@@ -105,6 +114,7 @@ impl<'a> Batch<'a> {
             file.entry.flush_failed(file.snapshot.generation);
             self.give_up(file.entry.ino());
         }
+        self.release();
         if let Some(reason) = &self.packs.failed {
             tracing::warn!(%reason, "not everything could be sent to the store");
         }
@@ -117,7 +127,7 @@ impl<'a> Batch<'a> {
             let ino = file.entry.ino();
             match self.commit(&file, extents) {
                 Ok(settled) => {
-                    self.flow.schedule.stored(self.number, &[ino]);
+                    self.committed.push(ino);
                     if !settled {
                         self.flow.schedule.touched(ino);
                     }
@@ -129,10 +139,16 @@ impl<'a> Batch<'a> {
                 }
             }
             self.commits += 1;
-            if self.commits % RELEASE_EVERY == 0 || self.flow.schedule.wants_room() {
-                self.flow.release();
+            if self.commits.is_multiple_of(RELEASE_EVERY) || self.flow.schedule.wants_room() {
+                self.release();
             }
         }
+    }
+
+    /// Makes what was committed durable, lets it be evicted, and tells those who wait for it.
+    fn release(&mut self) {
+        self.flow.release();
+        self.flow.schedule.stored(self.number, &std::mem::take(&mut self.committed));
     }
 
     fn extents(&self, file: &FileFlush) -> Option<Vec<Extent>> {

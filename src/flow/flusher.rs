@@ -52,7 +52,6 @@ impl Flow {
     }
 
     fn after_batch(self: &Arc<Self>) {
-        self.release();
         while self.meta.index_step().unwrap_or_else(|error| {
             tracing::warn!(%error, "the de-duplication index is behind");
             false
