@@ -171,7 +171,8 @@ fn sequential() -> Result<()> {
                 block[..8].copy_from_slice(&((round * 10_000 + i) as u64).to_le_bytes());
                 file.write_all(&block)?;
             }
-            Ok(drop(file))
+            drop(file);
+            Ok(())
         })
     })?;
     report("sequential write of 1 GiB", write);
@@ -241,9 +242,11 @@ fn million() -> Result<()> {
     Ok(())
 }
 
+type Run = fn() -> Result<()>;
+
 fn main() -> Result<()> {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let benches: [(&str, fn() -> Result<()>); 4] =
+    let benches: [(&str, Run); 4] =
         [("create", create), ("sequential", sequential), ("stat", stat), ("million", million)];
     for (name, bench) in benches {
         if chosen.is_empty() || chosen.iter().any(|c| c == name) {

@@ -158,7 +158,7 @@ impl From<AskError> for Failure {
     fn from(e: AskError) -> Failure {
         let about = match &e {
             AskError::NotMounted(_) => (NO_MOUNT_POINT, Some("`findmnt -t fuse.pail` lists what is mounted")),
-            AskError::Busy(_) => (BUSY, Some("`fuser -m DIR` shows by whom; or --lazy")),
+            AskError::Busy(_) => (BUSY, Some("`lsof DIR` shows by whom; or --lazy")),
             AskError::NoAnswer { .. } => {
                 (UNEXPECTED, Some("if its daemon is dead, mounting again recovers everything"))
             }

@@ -7,7 +7,7 @@ use super::FlowError;
 use super::engine::Flow;
 use super::packs::{Packs, Place};
 use crate::cache::{Entry, FlushSnapshot};
-use crate::meta::{ChunkNo, Extent, MetaError, StoredContent};
+use crate::meta::{ChunkNo, Extent, StoredContent};
 use crate::types::{ByteRange, ChunkId, Ino};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl<'a> Batch<'a> {
             extents,
             settled,
         };
-        if self.flow.meta.write(move |tx| tx.store_content(&content).map_err(MetaError::from))? {
+        if self.flow.meta.write(move |tx| tx.store_content(&content))? {
             entry.stored(snapshot.generation)?;
             return Ok(settled);
         }

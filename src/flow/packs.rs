@@ -128,7 +128,7 @@ impl Packs {
             let Some(put) = put else { return };
             wait = false;
             self.in_flight -= 1;
-            if let Err(e) = put.result.map_err(FlowError::from).and_then(|()| Ok(())) {
+            if let Err(e) = put.result {
                 self.failed = Some(e.to_string());
                 continue;
             }
