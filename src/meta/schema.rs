@@ -1,4 +1,4 @@
-//! meta.db's tables, and what each byte of them means (docs/parts/meta.md says it at length).
+//! meta.db's tables, and what each byte of them means (docs/format.md says it at length).
 //!
 //! What holds:
 //! - Tables grow in key order; there is no index over random keys. Names are keyed by a hash, but
@@ -18,7 +18,7 @@ pub(super) const SCHEMA_VERSION: u32 = 1;
 /// dirties three pages, so a larger page would only make its WAL frames and deltas longer.
 pub(super) const PAGE_SIZE: u32 = 4096;
 
-/// Everything in meta.db, in the order of docs/parts/meta.md.
+/// Everything in meta.db, in the order of docs/format.md.
 pub(super) const TABLES: &str = "
 CREATE TABLE identity(
     id INTEGER PRIMARY KEY CHECK (id = 1),
