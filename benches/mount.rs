@@ -81,7 +81,7 @@ impl Bench {
         for entry in fs::read_dir("/proc")?.flatten() {
             let cmdline = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let cmdline = String::from_utf8_lossy(&cmdline).into_owned();
-            if cmdline.contains(&mnt) && !cmdline.contains("bench") {
+            if cmdline.contains(&mnt) && cmdline.contains("mount-daemon") {
                 let status = fs::read_to_string(entry.path().join("status"))?;
                 let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap_or_default().to_owned();
                 return Ok(line.split_whitespace().nth(1).unwrap_or("0").parse()?);

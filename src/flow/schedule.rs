@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// When a file is due, others that are due within this part of the delay go along and share its packs.
 const ALONG: u32 = 4;
+/// Between two looks for room when there is nothing to send.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(50);
 /// After a batch that failed, the next try waits.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -165,7 +167,12 @@ impl Schedule {
             if paused.is_none() {
                 if !state.room.is_empty() {
                     state.dirty.clear();
-                    return Work::Batch { inos: all_dirty(), for_room: true };
+                    let inos = all_dirty();
+                    if inos.is_empty() {
+                        // Nothing to send makes room: what was stored is just being released, or it is too much.
+                        self.changed.wait_for(&mut state, NO_ROOM_PAUSE);
+                    }
+                    return Work::Batch { inos, for_room: true };
                 }
                 let wanted: HashSet<Ino> =
                     state.flushes.iter().flat_map(|w| w.left.iter().copied()).collect();
