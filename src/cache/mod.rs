@@ -24,6 +24,7 @@
 
 use crate::types::{ByteRange, Ino, Nanos};
 
+mod ballast;
 mod entry;
 mod evict;
 mod files;

@@ -1,5 +1,6 @@
 //! The cache as a whole: its entries, its figures, and the records of everything for a new segment.
 
+use super::ballast::Ballast;
 use super::entry::{Entry, State};
 use super::files::Files;
 use super::journal::{Append, Journal};
@@ -21,6 +22,7 @@ const SWEEP_FROM: usize = 1024;
 pub(super) struct Shared {
     pub files: Files,
     pub journal: Journal,
+    pub ballast: Ballast,
     /// Shared by every change, exclusive while a new segment is written.
     pub world: RwLock<()>,
     pub limit: AtomicU64,
@@ -49,6 +51,7 @@ pub struct Cache {
 impl Shared {
     pub fn new(files: Files, journal: Journal, limit: u64) -> Shared {
         Shared {
+            ballast: Ballast::new(&files.dir),
             files,
             journal,
             world: RwLock::new(()),
@@ -161,6 +164,13 @@ fn shift(total: &AtomicU64, before: u64, after: u64) {
         total.fetch_add(after - before, Ordering::Relaxed);
     } else {
         total.fetch_sub(before - after, Ordering::Relaxed);
+    }
+}
+
+/// Entries know what they share, and that knows them: the circle is opened here.
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.shared.shards.iter().for_each(|shard| shard.lock().entries.clear());
     }
 }
 

@@ -201,6 +201,15 @@ fn settle_pending(meta: &Meta, cache: &Cache) -> Result<(), StartError> {
     Ok(())
 }
 
+/// A shell's soft limit of 1,024 open files is too near to what the cache and the databases keep open.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current: _, maximum } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 impl Daemon {
     /// Mounts; when this returns the mount is usable.
     pub fn start(
@@ -208,6 +217,7 @@ impl Daemon {
         secret: Option<Secret>,
         set_level: Box<dyn Fn(&str) -> bool + Send + Sync>,
     ) -> Result<Daemon, StartError> {
+        raise_open_files();
         check_mount_point(&settings.mount_point)?;
         let store: Arc<dyn Store> = Arc::new(RetryStore::new(open_store(&settings.url, false)?, TRIES));
         let vault = Arc::new(block_on(Vault::open(store, secret))??);

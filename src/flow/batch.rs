@@ -179,7 +179,12 @@ impl<'a> Batch<'a> {
             extents,
             settled,
         };
-        if self.flow.meta.write(move |tx| tx.store_content(&content))? {
+        let content = Arc::new(content);
+        let store = || {
+            let content = Arc::clone(&content);
+            self.flow.meta.write(move |tx| tx.store_content(&content))
+        };
+        if self.flow.making_room(store)? {
             entry.stored(snapshot.generation)?;
             return Ok(settled);
         }

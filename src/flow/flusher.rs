@@ -5,6 +5,7 @@
 use super::batch::Batch;
 use super::engine::Flow;
 use super::schedule::Work;
+use crate::meta::MetaError;
 use crate::types::Ino;
 use std::sync::Arc;
 
@@ -47,6 +48,17 @@ impl Flow {
         self.after_batch();
     }
 
+    /// Runs what makes room; on a full disk once more, with the ballast given up.
+    pub(super) fn making_room<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, MetaError>,
+    ) -> Result<T, MetaError> {
+        match work() {
+            Err(MetaError::Full) if self.cache.release_ballast() => work(),
+            done => done,
+        }
+    }
+
     fn is_nameless(&self, ino: Ino) -> bool {
         self.meta.inode(ino).is_ok_and(|row| row.is_none_or(|r| r.nlink == 0))
     }
@@ -67,6 +79,7 @@ impl Flow {
         if let Err(error) = released {
             tracing::warn!(%error, "stored data stays in the cache for now");
         }
+        self.cache.restore_ballast();
         self.schedule.serve_room(|bytes| self.cache.make_room(bytes));
     }
 

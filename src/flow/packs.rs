@@ -156,7 +156,12 @@ impl Packs {
         self.reserved.remove(&name.seq);
         let lowest = self.reserved.first().copied().unwrap_or_else(|| self.flow.schedule.packs_reserved());
         let chunks: Vec<NewChunk> = entries.iter().map(new_chunk).collect();
-        let numbers = self.flow.meta.write(move |tx| tx.insert_pack(name, size, &chunks, lowest));
+        let chunks: Arc<[NewChunk]> = chunks.into();
+        let insert = || {
+            let chunks = Arc::clone(&chunks);
+            self.flow.meta.write(move |tx| tx.insert_pack(name, size, &chunks, lowest))
+        };
+        let numbers = self.flow.making_room(insert);
         let numbers = numbers.inspect_err(|_| {
             self.reserved.insert(name.seq);
         })?;

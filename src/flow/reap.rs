@@ -95,8 +95,8 @@ impl Flow {
             if !self.is_reapable(ino) {
                 continue;
             }
-            while self.meta.write(move |tx| tx.drop_extents(ino, STEP))? {}
-            self.meta.write(move |tx| tx.delete_inode(ino))?;
+            while self.making_room(|| self.meta.write(move |tx| tx.drop_extents(ino, STEP)))? {}
+            self.making_room(|| self.meta.write(move |tx| tx.delete_inode(ino)))?;
             gone.push(ino);
         }
         if !gone.is_empty() {

@@ -5,7 +5,7 @@
 
 use super::mode::{is_dir, is_file};
 use super::{Done, Fs, FsError, Handle};
-use crate::cache::Entry;
+use crate::cache::{CacheError, Entry};
 use crate::flow::Stream;
 use crate::types::{Ino, Nanos};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Fs {
     pub fn write(self: &Arc<Self>, ino: Ino, fh: Handle, offset: u64, data: &[u8], done: Done<u32>) {
         let room = data.len() as u64;
         let fits = offset.checked_add(room).is_some_and(|end| end <= MAX_FILE);
-        if let Err(e) = self.changing().and(if fits { Ok(()) } else { Err(FsError::TooBig) }) {
+        if let Err(e) = self.growing().and(if fits { Ok(()) } else { Err(FsError::TooBig) }) {
             return done(Err(e));
         }
         let entry = match self.open_file(fh) {
@@ -57,7 +57,13 @@ impl Fs {
         {
             let _gate = entry.gate();
             self.begin_overlay(entry, now)?;
-            entry.write(offset, data, now)?;
+            match entry.write(offset, data, now) {
+                // The disk is smaller than the cache's limit: clean data makes way.
+                Err(CacheError::DiskFull { .. }) if self.cache.relieve_disk() => {
+                    entry.write(offset, data, now)?
+                }
+                done => done?,
+            }
         }
         self.flow.touched(entry.ino());
         Ok(data.len() as u32)

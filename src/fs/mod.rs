@@ -10,7 +10,7 @@
 
 use crate::cache::{Cache, Entry};
 use crate::flow::{Flow, Stream};
-use crate::meta::{Cookie, Meta};
+use crate::meta::{Cookie, Meta, MetaError};
 use crate::types::{Ino, Nanos};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -224,6 +224,20 @@ impl Fs {
     /// The kernel forgot `count` references.
     pub fn forget(&self, ino: Ino, count: u64) {
         self.flow.unpin(ino, count);
+    }
+
+    /// Refuses what would grow the file system while the local disk is full.
+    fn growing(&self) -> Result<(), FsError> {
+        self.changing()?;
+        if self.cache.has_ballast() { Ok(()) } else { Err(FsError::NoSpace) }
+    }
+
+    /// Runs what makes room; on a full disk once more, with the ballast given up.
+    fn making_room<T>(&self, mut work: impl FnMut() -> Result<T, FsError>) -> Result<T, FsError> {
+        match work() {
+            Err(FsError::Meta(MetaError::Full)) if self.cache.release_ballast() => work(),
+            done => done,
+        }
     }
 
     /// Refuses a change on a read-only mount.

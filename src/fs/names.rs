@@ -139,7 +139,7 @@ impl Fs {
     }
 
     fn add_node(&self, who: Caller, parent: Ino, name: &[u8], node: NewNode) -> Result<Attr, FsError> {
-        self.changing()?;
+        self.growing()?;
         good_name(name)?;
         let name = name.to_vec();
         let row = self.meta.write(move |tx| insert_node(tx, who, parent, &name, node))?;
@@ -193,7 +193,7 @@ impl Fs {
 
     /// link(2).
     pub fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr, FsError> {
-        self.changing()?;
+        self.growing()?;
         good_name(name)?;
         let owned = name.to_vec();
         self.meta.write(move |tx| {
@@ -235,14 +235,25 @@ impl Fs {
         &self,
         parent: Ino,
         name: &[u8],
-        allowed: impl FnOnce(&Tx<'_>, &Inode) -> Result<(), FsError> + Send + 'static,
+        allowed: fn(&Tx<'_>, &Inode) -> Result<(), FsError>,
     ) -> Result<(), FsError> {
         self.changing()?;
         if name.len() > NAME_MAX {
             return Err(FsError::NameTooLong);
         }
-        let name = name.to_vec();
-        let gone = self.meta.write(move |tx| {
+        let gone = self.making_room(|| self.remove_once(parent, name.to_vec(), allowed))?;
+        // Nobody may know the inode (a caller that did not look it up): then it is reaped now.
+        self.forget(gone, 0);
+        Ok(())
+    }
+
+    fn remove_once(
+        &self,
+        parent: Ino,
+        name: Vec<u8>,
+        allowed: fn(&Tx<'_>, &Inode) -> Result<(), FsError>,
+    ) -> Result<Ino, FsError> {
+        self.meta.write(move |tx| {
             let now = Nanos::now();
             let dir = live_dir(tx, parent)?;
             let ino = tx.lookup(parent, &name)?.ok_or(FsError::NotFound)?;
@@ -252,10 +263,7 @@ impl Fs {
             drop_link(tx, row, now)?;
             touch_dir(tx, dir, if is_dir(row.mode) { -1 } else { 0 }, now)?;
             Ok::<Ino, FsError>(ino)
-        })?;
-        // Nobody may know the inode (a caller that did not look it up): then it is reaped now.
-        self.forget(gone, 0);
-        Ok(())
+        })
     }
 }
 

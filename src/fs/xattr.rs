@@ -47,7 +47,7 @@ impl Fs {
         create_only: bool,
         replace_only: bool,
     ) -> Result<(), FsError> {
-        self.changing()?;
+        self.growing()?;
         good_name(name)?;
         if value.len() > VALUE_MAX {
             return Err(FsError::ArgTooBig);
