@@ -391,8 +391,7 @@ impl Entry {
         let _world = self.shared.world.read();
         let mut state = self.state.lock();
         if let Some(over) = state.over.as_mut().filter(|o| o.flushing == Some(generation)) {
-            over.flushing = None;
-            over.changed_since = true;
+            over.flush_failed();
         }
     }
 

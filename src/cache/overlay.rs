@@ -133,6 +133,14 @@ impl Overlay {
         clean
     }
 
+    /// The snapshot was given up. What came since is no newer than the rest any more: left in `since`, it
+    /// would be missing from the records of a new segment.
+    pub fn flush_failed(&mut self) {
+        self.flushing = None;
+        self.since = Layer::default();
+        self.changed_since = true;
+    }
+
     pub fn is_settled(&self) -> bool {
         self.flushing.is_none() && !self.changed_since && self.all.is_empty()
     }

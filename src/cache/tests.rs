@@ -278,6 +278,23 @@ fn a_journal_of_a_newer_version_is_refused() {
     assert!(matches!(refused, Err(CacheError::Journal { .. })));
 }
 
+/// A flush that is given up leaves what was written meanwhile in the next segment too: it was once left
+/// out, and lost at the next start.
+#[test]
+fn what_came_during_a_given_up_flush_is_in_a_new_segment() {
+    let mut world = World::new();
+    world.write(0, 5000, 1);
+    let entry = world.cache.entry(INO);
+    let snapshot = entry.snapshot().expect("dirty");
+    world.write(10_000, 5000, 2);
+    entry.flush_failed(snapshot.generation);
+    world.cache.close().expect("close");
+    let (cache, recovery) = open_at(world.dir.path(), BOOT, 0);
+    assert_eq!(recovery.dirty, [INO]);
+    world.cache = cache;
+    world.check();
+}
+
 /// Readers, fillers and an evictor at the same time: whatever is read is what is stored.
 #[test]
 fn a_reader_that_races_with_eviction_never_sees_a_hole() {
