@@ -7,7 +7,7 @@
 //!   clean. Metadata is the one authority for that; the journal does not say it.
 
 use super::entry::State;
-use super::files::{Files, Place, make_dir};
+use super::files::{Files, Place, io_error, make_dir};
 use super::journal::{Journal, read_newest};
 use super::overlay::Overlay;
 use super::record::{FLAG_CLEAN, Kind, Record};
@@ -97,7 +97,8 @@ fn believed(records: &[Record], all: bool) -> Vec<&Record> {
 
 impl Cache {
     /// Opens or makes the cache in `dir` and recovers. `stored` is asked once for each inode that the
-    /// journal knows. The time depends on the journal, not on the files' sizes.
+    /// journal knows; what it calls stored is not kept, so the metadata that it answers from must be synced.
+    /// The time depends on the journal, not on the files' sizes.
     pub fn open(
         dir: &Path,
         limit: u64,
@@ -161,7 +162,12 @@ fn settle(
     recovery: &mut Recovery,
 ) -> Result<Option<State>, CacheError> {
     let over = found.over.filter(|_| found.newer).map(|over| Overlay { changed_since: false, ..over });
-    let len = |place| std::fs::metadata(files.path(place, ino)).ok().map(|m| m.len());
+    // A disk that fails is not a file that is missing: nothing is dropped on its word.
+    let len = |place| match std::fs::metadata(files.path(place, ino)) {
+        Ok(meta) => Ok(Some(meta.len())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io_error(&files.path(place, ino), e)),
+    };
     let Some(over) = over else {
         if found.present.is_empty() {
             return Ok(None);
@@ -172,9 +178,9 @@ fn settle(
         }
         return Ok(Some(State { present: found.present, exists: true, ..State::empty() }));
     };
-    let dirty = len(Place::Dirty);
-    let place = if dirty.is_none() && len(Place::Clean).is_some() { Place::Clean } else { Place::Dirty };
-    let size = dirty.or_else(|| len(Place::Clean));
+    let (dirty, clean) = (len(Place::Dirty)?, len(Place::Clean)?);
+    let place = if dirty.is_none() && clean.is_some() { Place::Clean } else { Place::Dirty };
+    let size = dirty.or(clean);
     let needed = over.all.data.iter().next_back().map_or(0, |r| r.end);
     if needed > size.unwrap_or(0) {
         recovery.lost.push(ino);

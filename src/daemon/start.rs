@@ -160,6 +160,9 @@ fn open_cache(
     meta: &Meta,
     directory: &CacheDir,
 ) -> Result<(Arc<Cache>, Vec<Ino>), StartError> {
+    // What the last daemon committed may be in no more than the page cache: recovery drops what the rows call
+    // stored, so the rows must not be lost after it.
+    meta.checkpoint()?;
     let failed = std::cell::RefCell::new(None);
     let stored = |ino: Ino| match meta.inode(ino) {
         Ok(Some(row)) => StoredState::Flushed(row.flushed),
