@@ -121,3 +121,18 @@ fn small_files_share_objects() {
     assert!((1..=10).contains(&found), "{found} pack objects");
     fs.unmount();
 }
+
+/// What a program has written and the kernel has not sent yet is data to lseek(2), not a hole.
+#[test]
+fn unsent_writes_are_no_hole() {
+    use rustix::fs::{SeekFrom, seek};
+    use std::os::unix::fs::FileExt;
+    let Some(mut fs) = ready("seek") else { return };
+    fs.mount(&[]);
+    let file = fs::File::create(fs.mnt().join("sparse")).expect("create");
+    file.write_all_at(&[1; 4096], 1 << 20).expect("write");
+    assert_eq!(seek(&file, SeekFrom::Data(0)).expect("SEEK_DATA"), 1 << 20);
+    assert_eq!(seek(&file, SeekFrom::Hole(1 << 20)).expect("SEEK_HOLE"), (1 << 20) + 4096);
+    drop(file);
+    fs.unmount();
+}

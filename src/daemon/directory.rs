@@ -174,6 +174,13 @@ pub(super) fn register(device: &str, directory: &Path) -> std::io::Result<PathBu
     Ok(link)
 }
 
+/// Takes the note back, unless another mount has the device number by now and has noted itself.
+pub(super) fn unregister(link: &Path, directory: &Path) {
+    if std::fs::read_link(link).is_ok_and(|to| to == directory) {
+        let _ = std::fs::remove_file(link);
+    }
+}
+
 /// The cache directory of the mount with this device number.
 pub(super) fn find_registered(device: &str) -> std::io::Result<PathBuf> {
     std::fs::read_link(registry().join(device))

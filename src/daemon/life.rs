@@ -5,7 +5,7 @@
 //! through `Daemon::run`, which sends what came last, closes the cache and the database in this order, and
 //! says what is left.
 
-use super::directory::CacheDir;
+use super::directory::{CacheDir, unregister};
 use super::start::StartError;
 use super::status::{self, Status};
 use crate::cache::Cache;
@@ -174,7 +174,7 @@ impl Daemon {
         let stats = shared.cache.stats();
         let ended = Ended { left_files: stats.dirty_entries, left_bytes: stats.dirty_bytes };
         if let Some(link) = &self.link {
-            let _ = std::fs::remove_file(link);
+            unregister(link, self.directory.path());
         }
         let _ = std::fs::remove_file(self.directory.socket());
         *shared.ended.lock() = Some(ended);

@@ -188,6 +188,7 @@ pub struct FsOptions {
 #[derive(Clone)]
 struct OpenFile {
     ino: Ino,
+    writes: bool,
     entry: Arc<Entry>,
     stream: Arc<Stream>,
 }

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 /// relatime: an atime older than this is renewed whatever the other times say (mount(8)).
 const RELATIME: i64 = 24 * 3600 * 1_000_000_000;
 const O_ACCMODE: i32 = 0o3;
+const O_RDONLY: i32 = 0o0;
 const O_WRONLY: i32 = 0o1;
 const O_NOATIME: i32 = 0o1000000;
 
@@ -24,7 +25,7 @@ impl Fs {
         if flags & O_ACCMODE != O_WRONLY && flags & O_NOATIME == 0 {
             self.touch_atime(&row)?;
         }
-        Ok(self.add_handle(ino))
+        Ok(self.add_handle(ino, flags))
     }
 
     /// open(2) with O_CREAT of a new name.
@@ -36,22 +37,34 @@ impl Fs {
         name: &[u8],
         mode: u32,
         umask: u32,
-        _flags: i32,
+        flags: i32,
     ) -> Result<(Attr, Handle), FsError> {
         let mode = super::mode::S_IFREG | (mode & super::mode::PERMISSIONS);
         let attr = self.mknod(who, parent, name, mode, umask, 0)?;
-        Ok((attr, self.add_handle(attr.ino)))
+        Ok((attr, self.add_handle(attr.ino, flags)))
     }
 
-    fn add_handle(&self, ino: Ino) -> Handle {
+    fn add_handle(&self, ino: Ino, flags: i32) -> Handle {
         let fh = Handle(self.next_handle.fetch_add(1, Ordering::Relaxed));
-        let file = OpenFile { ino, entry: self.cache.entry(ino), stream: Arc::new(Stream::default()) };
+        let (entry, writes) = (self.cache.entry(ino), flags & O_ACCMODE != O_RDONLY);
+        let file = OpenFile { ino, writes, entry, stream: Arc::new(Stream::default()) };
         self.open_files.lock().insert(fh, file);
         fh
     }
 
     pub(super) fn open_file(&self, fh: Handle) -> Option<OpenFile> {
         self.open_files.lock().get(&fh).cloned()
+    }
+
+    /// Whether the kernel may hold writes of this file that it has not sent yet: it sends them before the
+    /// last close at the latest.
+    pub fn may_have_unsent(&self, ino: Ino) -> bool {
+        self.open_files.lock().values().any(|file| file.ino == ino && file.writes)
+    }
+
+    /// Runs `work` on a thread that may wait.
+    pub fn background(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        self.flow.background(work);
     }
 
     /// The last close.

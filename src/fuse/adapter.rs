@@ -8,15 +8,15 @@ use crate::fs::{Fs, FsError, Handle, RenameFlags, SeekTo, SetAttr};
 use crate::types::Ino;
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyBmap, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, ReplyAttr, ReplyBmap,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 /// We are the only one who changes anything, so what the kernel knows stays true.
@@ -37,6 +37,8 @@ const SEEK_HOLE: i32 = 4;
 
 pub(super) struct Adapter {
     pub fs: Arc<Fs>,
+    /// Set when the session has begun.
+    pub notifier: Arc<OnceLock<Notifier>>,
 }
 
 /// The reply's error for a failure; trouble of the machine or the store is also logged.
@@ -466,16 +468,32 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let found = || {
+        let fs = Arc::clone(&self.fs);
+        let found = move || {
             let to = match whence {
                 SEEK_DATA => SeekTo::Data,
                 SEEK_HOLE => SeekTo::Hole,
                 _ => return Err(FsError::Invalid),
             };
             let offset = u64::try_from(offset).map_err(|_| FsError::NoSuchAddress)?;
-            self.fs.seek(ino(number), offset, to)
+            fs.seek(ino(number), offset, to)
         };
-        answer!("lseek", number, reply, found(), |at| reply.offset(at as i64));
+        let tell = move || answer!("lseek", number, reply, found(), |at| reply.offset(at as i64));
+        match self.notifier.get() {
+            // The kernel asks without sending what its writeback cache holds (fuse_lseek): what it knows and we
+            // don't would be called a hole. Invalidating makes it send that first. Not on this thread: the
+            // writes come as requests, and somebody has to serve them.
+            Some(notifier) if self.fs.may_have_unsent(ino(number)) => {
+                let notifier = notifier.clone();
+                self.fs.background(Box::new(move || {
+                    if let Err(error) = notifier.inval_inode(number, 0, 0) {
+                        tracing::debug!(%error, "the kernel was not made to send its writes");
+                    }
+                    tell();
+                }));
+            }
+            _ => tell(),
+        }
     }
 
     fn copy_file_range(

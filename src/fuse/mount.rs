@@ -11,7 +11,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CString;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How to mount.
 #[derive(Clone, Debug)]
@@ -152,7 +152,10 @@ impl Mounted {
         config.acl = acl;
         config.n_threads = Some(options.threads.max(1));
         config.clone_fd = true;
-        let session = Session::from_fd(Adapter { fs }, fuse, acl, config)?;
+        let notifier = Arc::new(OnceLock::new());
+        let adapter = Adapter { fs, notifier: Arc::clone(&notifier) };
+        let session = Session::from_fd(adapter, fuse, acl, config)?;
+        let _ = notifier.set(session.notifier());
         let end = Arc::new(End::default());
         let told = Arc::clone(&end);
         std::thread::Builder::new().name("pail-session".to_owned()).spawn(move || {
