@@ -19,6 +19,8 @@ pub struct Entry {
     pub(super) ino: Ino,
     pub(super) shared: Arc<Shared>,
     gate: Mutex<()>,
+    /// Held through a sync: who comes second must not return before the first one's data is on the disk.
+    syncing: Mutex<()>,
     pub(super) state: Mutex<State>,
     /// Rises before blocks are given back: a read that saw it rise starts over.
     pub(super) evictions: AtomicU64,
@@ -94,7 +96,8 @@ impl Drop for FillPause<'_> {
 
 impl Entry {
     pub(super) fn new(ino: Ino, shared: Arc<Shared>, state: State) -> Entry {
-        Entry { ino, shared, gate: Mutex::new(()), state: Mutex::new(state), evictions: AtomicU64::new(0) }
+        let (gate, syncing) = (Mutex::new(()), Mutex::new(()));
+        Entry { ino, shared, gate, syncing, state: Mutex::new(state), evictions: AtomicU64::new(0) }
     }
 
     /// Which inode.
@@ -253,22 +256,21 @@ impl Entry {
     /// Reads a range that `plan` called local. False: evicted or changed meanwhile, plan again.
     pub fn read_local(&self, offset: u64, buf: &mut [u8]) -> Result<bool, CacheError> {
         let range = offset..offset + buf.len() as u64;
-        let (place, dirty, before) = {
+        // The handle is taken under the state's lock, as everywhere: whoever removes the file holds it too, so
+        // that no handle of a removed file gets back into the list of open ones.
+        let (place, dirty, before, file) = {
             let state = self.state.lock();
             let pieces = plan(range, &state.present, state.over.as_ref());
             if pieces.iter().any(|p| p.source != Source::Local) {
                 return Ok(false);
             }
-            (state.place, state.over.is_some(), self.evictions.load(Ordering::Acquire))
+            let file = self.shared.files.get(state.place, self.ino, false);
+            (state.place, state.over.is_some(), self.evictions.load(Ordering::Acquire), file)
         };
         if !dirty {
             self.shared.touch_lru(self.ino);
         }
-        let read = self
-            .shared
-            .files
-            .get(place, self.ino, false)
-            .and_then(|file| file.read_exact_at(buf, offset).map_err(|e| self.failure(place, e)));
+        let read = file.and_then(|file| file.read_exact_at(buf, offset).map_err(|e| self.failure(place, e)));
         match read {
             // Renamed or evicted between the look and the open.
             Err(CacheError::Io { source, .. })
@@ -398,6 +400,7 @@ impl Entry {
     /// Makes all that was accepted for this inode survive a power cut: fdatasync of the file, then the
     /// journal's record of it, synced (concurrent callers share a sync). Free when nothing is new.
     pub fn sync(&self) -> Result<(), CacheError> {
+        let _syncing = self.syncing.lock();
         let (upto, new_name, exists) = {
             let mut state = self.state.lock();
             if state.failed {
@@ -421,8 +424,10 @@ impl Entry {
 
     fn sync_to(&self, upto: Position, new_name: bool, exists: bool) -> Result<(), CacheError> {
         if exists {
-            let place = self.state.lock().place;
-            let file = self.shared.files.get(place, self.ino, true)?;
+            let (place, file) = {
+                let state = self.state.lock();
+                (state.place, self.shared.files.get(state.place, self.ino, true)?)
+            };
             if let Err(e) = file.sync_data() {
                 // The kernel may have dropped the pages: a second fsync that succeeds would prove nothing.
                 self.state.lock().failed = true;
